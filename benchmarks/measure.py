@@ -1,0 +1,102 @@
+"""Timing side by side: contenders take turns in one process, so that what else the machine does hits all alike."""
+
+import os
+import platform
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("eyeline", "numpy", "torch", "captum", "keras", "tensorflow", "jax", "onnxruntime")
+
+
+def seconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def take_turns(contenders: dict[str, Callable[[], object]], budget: float, least: int = 3, most: int = 15):
+    """Seconds of every run; as many rounds as the budget of seconds allows, the first contender changing."""
+    names = list(contenders)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    began, rounds = time.perf_counter(), 0
+    while rounds < least or (rounds < most and (time.perf_counter() - began) * (1 + 1 / rounds) < budget):
+        for name in names[rounds % len(names) :] + names[: rounds % len(names)]:
+            times[name].append(seconds(contenders[name]))
+        rounds += 1
+    return times
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(times), "least": min(times), "most": max(times), "runs": len(times)}
+
+
+def ratio(slower: list[float], faster: list[float]) -> dict[str, float]:
+    """How many times longer the first took, round by round: the median and the quartiles."""
+    rounds = [a / b for a, b in zip(slower, faster, strict=True)]
+    low, middle, high = statistics.quantiles(rounds, n=4, method="inclusive")
+    return {"median": middle, "low": low, "high": high}
+
+
+class Peak:
+    """Samples this process's resident memory while the block runs: mebibytes before, and the highest."""
+
+    def __enter__(self) -> "Peak":
+        self.before = self.highest = resident()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.002):
+            self.highest = max(self.highest, resident())
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self.highest = max(self.highest, resident())
+
+
+def resident() -> float:
+    """Mebibytes of this process that lie in memory (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def machine() -> dict[str, object]:
+    """Which machine, and how busy it was."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "load": os.getloadavg()[0],
+    }
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def limit_threads(count: int) -> None:
+    """Tell every framework, before it is imported, how many threads it may use."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[name] = str(count)
+    if count == 1:
+        flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    assert not {"torch", "tensorflow", "jax"} & set(sys.modules), "a framework was imported already"

@@ -1,0 +1,62 @@
+"""eyeline shows what an image classifier looks at: exact occlusion and saliency maps.
+
+    model = eyeline.load("model.keras")
+    attribution = eyeline.explain(model, "cat.jpg")
+
+Names are imported when they are first used; importing eyeline imports no framework and no matplotlib.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eyeline.attribution import Attribution as Attribution
+    from eyeline.baseline import (
+        Blur as Blur,
+    )
+    from eyeline.baseline import (
+        Constant as Constant,
+    )
+    from eyeline.baseline import (
+        Image as Image,
+    )
+    from eyeline.baseline import (
+        Mean as Mean,
+    )
+    from eyeline.baseline import (
+        Noise as Noise,
+    )
+    from eyeline.methods import Gradient as Gradient
+    from eyeline.methods import Occlusion as Occlusion
+    from eyeline.methods import explain as explain
+    from eyeline.models.load import load as load
+    from eyeline.preprocess import Preprocess as Preprocess
+    from eyeline.target import Class as Class
+    from eyeline.target import Contrast as Contrast
+    from eyeline.target import Top as Top
+    from eyeline.target import Weights as Weights
+
+_HOMES = {
+    "attribution": ["Attribution"],
+    "baseline": ["Blur", "Constant", "Image", "Mean", "Noise"],
+    "methods": ["Gradient", "Occlusion", "explain"],
+    "models.load": ["load"],
+    "preprocess": ["Preprocess"],
+    "target": ["Class", "Contrast", "Top", "Weights"],
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'eyeline' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"eyeline.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

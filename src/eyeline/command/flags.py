@@ -1,0 +1,218 @@
+"""Flags of the command, made from the fields of settings dataclasses: a new field is a new flag.
+
+The type of a field says how its text is read, the docstring's Args say what it means. Every flag reaches the
+command as text (or None, where it was left out) and is read by the type that the chosen method gives it.
+"""
+
+import dataclasses
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import typer
+from rich.markup import escape
+
+from eyeline import baseline
+from eyeline.errors import InputError, nearest
+
+Owners = Mapping[str, type[Any]]
+"""Settings dataclasses by name; the flags of all of them stand side by side."""
+
+
+def extended(parameters: list[inspect.Parameter]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Put the parameters in the place of a function's `**` parameter, where typer looks for them."""
+
+    def extend(function: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(function, eval_str=True)
+        fixed = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+
+        @functools.wraps(function)
+        def command(**given: Any) -> None:
+            function(**given)
+
+        command.__signature__ = own.replace(parameters=[*fixed, *parameters])  # type: ignore[attr-defined]
+        command.__annotations__ = {each.name: each.annotation for each in (*fixed, *parameters)}
+        return command
+
+    return extend
+
+
+def parameters(owners: Owners, panel: str) -> list[inspect.Parameter]:
+    """Return one keyword per field that text can set; None is its value where the flag is left out.
+
+    `{owners}` in the title of the help's panel becomes the names of those that have the field.
+    """
+    made: dict[str, inspect.Parameter] = {}
+    for kind in owners.values():
+        for field in dataclasses.fields(kind):
+            if field.name not in made and _holders(owners, field.name):
+                made[field.name] = _parameter(owners, field.name, panel)
+    return list(made.values())
+
+
+def settings(owners: Owners, chosen: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the flags that were given for the owner `chosen`.
+
+    Raises:
+        InputError: a text that its type cannot read; a flag that only other owners have (they are named).
+    """
+    hints, values = get_type_hints(owners[chosen]), {}
+    for name, text in given.items():
+        if text is None:
+            continue
+        holders = _holders(owners, name)
+        if chosen not in holders:
+            raise InputError(
+                f"{option(name)} must belong to the method, but {chosen!r} has no such setting. "
+                f"Use --method {' or '.join(holders)}, or leave it out."
+            )
+        values[name] = text if isinstance(text, bool) else read(hints[name], text, option(name))
+    return values
+
+
+def option(name: str) -> str:
+    """Return the spelling of a field on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def read(hint: Any, text: str, flag: str) -> Any:
+    """Turn the text of a flag into a value of the field's type.
+
+    Raises:
+        InputError: the type cannot read it; the sentence names the flag.
+    """
+    words, parts = _words(hint), _parts(hint)
+    if text == "none" and NoneType in parts:
+        return None
+    if _is_list(hint):
+        return tuple(_word(words, each.strip(), flag) for each in text.split(","))
+    if words:
+        return _word(words, text, flag)
+    for kind, (_, rule, reader) in _READERS.items():
+        if kind in parts:
+            try:
+                return reader(text)
+            except InputError:
+                raise
+            except ValueError as error:
+                raise InputError(f"{flag} must be {rule}, but got {text!r}.") from error
+    raise TypeError(f"no flag can be made from {hint!r}")
+
+
+def documented(kind: type[Any]) -> dict[str, str]:
+    """Return what the Args of a docstring say of each name, on one line each."""
+    _, _, section = (inspect.getdoc(kind) or "").partition("\nArgs:\n")
+    section = re.split(r"\n(?=\S)", section, maxsplit=1)[0]
+    entries = re.findall(r"^    (\w+): ((?:.*(?:\n {8,}.*)*))", section, flags=re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def metavar(hint: Any) -> str | None:
+    """Return what a value of this type looks like, or None where text cannot set it."""
+    if _words(hint):
+        return "WORD,WORD" if _is_list(hint) else "WORD"
+    return next((shown for kind, (shown, _, _) in _READERS.items() if kind in _parts(hint)), None)
+
+
+def explained(owners: Owners, name: str) -> str:
+    """Return the help of a flag: what the docstring says, the words it takes, its default."""
+    kinds = [owners[holder] for holder in _holders(owners, name)]
+    hints = [get_type_hints(kind)[name] for kind in kinds]
+    default = next(each.default for each in dataclasses.fields(kinds[0]) if each.name == name)
+    text = next((text for kind in kinds if (text := documented(kind).get(name))), "")
+    # Python's spelling becomes the command's: what is None there is left out here, or the word none.
+    for python, command in _SPELLINGS.items():
+        text = text.replace(python, command)
+    text = text.replace("None means", "Left out:") if default is None else text.replace("None:", "none:")
+    words = list(dict.fromkeys(word for hint in hints for word in _words(hint)))
+    if words and default is not None and any(NoneType in _parts(hint) for hint in hints):
+        words.append("none")
+    named = ", ".join(baseline.BASELINES) + "; a number may follow, as blur:12"
+    marks = [
+        named if any(baseline.Baseline in _parts(hint) for hint in hints) else ", ".join(words),
+        f"default {spelled(default)}" if spelled(default) and bool not in hints else "",
+    ]
+    said = "; ".join(mark for mark in marks if mark)
+    if not text.startswith(tuple(words)):
+        text = text[:1].upper() + text[1:]
+    return text + (f" ({said})" if said else "")
+
+
+def spelled(value: object) -> str:
+    """Write a default as the command line takes it; nothing for None, whose meaning the help says."""
+    if isinstance(value, tuple):
+        return ",".join(str(each) for each in value)
+    named = {kind: word for word, kind in baseline.BASELINES.items()}
+    return named.get(type(value), "" if value in (None, dataclasses.MISSING) else str(value))
+
+
+def _sizes(text: str) -> int | tuple[int, ...]:
+    numbers = tuple(int(each) for each in text.split(","))
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+_SPELLINGS = {
+    '"': "",
+    "`": "",
+    "one int or one per spatial axis": "one number or one per axis, as 8 or 8,16",
+    "window // 4": "a quarter of the window",
+}
+"""What docstrings say in Python's words -> what the command's help says."""
+
+_READERS: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
+    baseline.Baseline: ("WORD[:NUMBER]", "a baseline", baseline.parse),
+    tuple[int, ...]: ("PIXELS[,PIXELS]", "whole numbers of pixels, for example 8 or 8,16", _sizes),
+    int: ("INTEGER", "a whole number", int),
+    float: ("NUMBER", "a number", float),
+    Path: ("PATH", "a path", Path),
+    str: ("TEXT", "text", str),
+}
+"""Type -> how it is shown, the rule in an error, how it is read. The first that a field's type holds counts."""
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _is_list(hint: Any) -> bool:
+    return get_origin(hint) is tuple and get_origin(get_args(hint)[0]) is Literal
+
+
+def _words(hint: Any) -> list[str]:
+    parts = get_args(hint)[:1] if _is_list(hint) else _parts(hint)
+    return [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
+
+
+def _word(words: list[str], text: str, flag: str) -> str:
+    if text in words:
+        return text
+    raise InputError(f"{flag} must be one of {', '.join(words)}, but got {text!r}. {nearest(text, words)}")
+
+
+def _holders(owners: Owners, name: str) -> list[str]:
+    """Name the owners that have a field which text can set."""
+    hints = {owner: get_type_hints(kind).get(name) for owner, kind in owners.items()}
+    fields = {owner: {each.name for each in dataclasses.fields(kind)} for owner, kind in owners.items()}
+    return [owner for owner in owners if name in fields[owner] and (metavar(hints[owner]) or hints[owner] is bool)]
+
+
+def _parameter(owners: Owners, name: str, panel: str) -> inspect.Parameter:
+    hint = get_type_hints(owners[_holders(owners, name)[0]])[name]
+    is_switch = hint is bool
+    info = typer.Option(
+        f"{option(name)}/--no-{option(name)[2:]}" if is_switch else option(name),
+        metavar=" " if is_switch else escape(metavar(hint) or ""),
+        help=escape(explained(owners, name)),
+        show_default=False,
+        rich_help_panel=panel.format(owners=" and ".join(_holders(owners, name))),
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[(bool if is_switch else str) | None, info],
+    )

@@ -1,0 +1,61 @@
+"""What `eyeline models` and `eyeline methods` print."""
+
+import dataclasses
+import inspect
+import shutil
+import textwrap
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import get_type_hints
+
+from eyeline.command import flags
+from eyeline.methods import METHODS
+from eyeline.models.openers import OPENERS, Opener
+
+Say = Callable[[str], None]
+
+
+def models(say: Say) -> None:
+    """Print one line per kind of model that `load` opens."""
+    rows = [("model", "given as", "gives", "installed")]
+    for opener in OPENERS:
+        missing = [package for package in _packages(opener) if find_spec(package) is None]
+        here = f"no: pip install 'eyeline[{opener.extra}]'" if missing else "yes"
+        rows.append((opener.what, _given_as(opener), opener.gives, here))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row in rows:
+        say("  ".join([*(each.ljust(width) for each, width in zip(row[:3], widths, strict=True)), row[3]]))
+    say("")
+    say("Every method works where scores and gradients are given; occlusion needs scores only.")
+
+
+def _packages(opener: Opener) -> tuple[str, ...]:
+    return opener.needs or ((opener.extra,) if opener.extra in ("keras", "tensorflow") else ())
+
+
+def _given_as(opener: Opener) -> str:
+    if opener.opens.startswith("bundled"):
+        return "bundled"
+    if opener.suffixes:
+        return " ".join("folder" if suffix.startswith("/") else suffix for suffix in opener.suffixes)
+    return "package.module:name"
+
+
+def methods(say: Say) -> None:
+    """Print each method with the flags that its fields make."""
+    width = min(110, shutil.get_terminal_size().columns)
+    for name, kind in METHODS.items():
+        _paragraph(say, f"{name}: ", (inspect.getdoc(kind) or "").partition("\n")[0], width)
+        hints = get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            shown = flags.metavar(hints[field.name])
+            if shown is not None or hints[field.name] is bool:
+                flag = f"  {flags.option(field.name)} {shown or ''}".rstrip()
+                _paragraph(say, f"{flag}: ", flags.explained({name: kind}, field.name), width)
+        say("")
+    say("Targets, the model and what is written: eyeline explain --help.")
+
+
+def _paragraph(say: Say, head: str, text: str, width: int) -> None:
+    for line in textwrap.wrap(head + text, width, subsequent_indent="      "):
+        say(line)

@@ -1,0 +1,106 @@
+"""Convolutions on ragged windows: prepared once, then run on as many chunks as there are.
+
+Which way is quickest depends on the shape alone: one matrix product on the rows as they lie, Winograd, a direct
+loop over depthwise taps, or gathered patches times a matrix.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eyeline.incremental import winograd
+from eyeline.incremental.graph import Conv
+from eyeline.incremental.windows import Frame, Windows, taps
+
+TILES = 2**22
+"""Bytes of Winograd's transformed tiles and products at a time."""
+
+NARROW = 32
+"""Channels under which Winograd's transforms cost more than they save."""
+
+
+Layer = Callable[[Windows, Frame], Tensor]
+"""A prepared convolution: (source, where the outputs lie) -> (rows, outputs)."""
+
+
+def prepare(conv: Conv, inputs: int, kernels: ModuleType) -> Layer:
+    """Choose the way and lay the weights out for it."""
+    rows, columns = conv.geometries
+    outputs = len(conv.weight)
+    dense = rows.dilation == columns.dilation == rows.stride == columns.stride == 1
+    if conv.groups == 1 and rows.pointwise and columns.pointwise:
+        return _pointwise(conv, kernels)
+    if conv.groups == inputs == outputs:
+        return _depthwise(conv, kernels)
+    if conv.groups == 1 and dense and conv.kernel == (3, 3) and min(inputs, outputs) >= NARROW:
+        return _winograd(conv, kernels)
+    return _gathered(conv, kernels)
+
+
+def _pointwise(conv: Conv, kernels: ModuleType) -> Layer:
+    packed = kernels.pack(conv.weight[:, :, 0, 0].T[None], conv.bias)
+
+    def run(source: Windows, frame: Frame) -> Tensor:
+        out: Tensor = kernels.product(source.data[None], packed, conv.activation)[0]
+        return out
+
+    return run
+
+
+def _gathered(conv: Conv, kernels: ModuleType) -> Layer:
+    groups, outputs = conv.groups, len(conv.weight)
+    # (groups, taps * inputs, outputs), the order in which taps are read
+    grouped = conv.weight.reshape(groups, outputs // groups, -1, conv.kernel[0] * conv.kernel[1]).permute(0, 3, 2, 1)
+    packed = kernels.pack(grouped.reshape(groups, -1, outputs // groups), conv.bias)
+    sizes = taps(conv.geometries)
+
+    def run(source: Windows, frame: Frame) -> Tensor:
+        out: Tensor = kernels.convolve(source, frame.box, frame.offsets, packed, **sizes, activation=conv.activation)
+        return out
+
+    return run
+
+
+def _winograd(conv: Conv, kernels: ModuleType) -> Layer:
+    matrices = winograd.weights(conv.weight)
+    _, inputs, outputs = matrices.shape
+    packed = kernels.pack(matrices)
+    step = max(TILES // (36 * 4 * (inputs + outputs)), 64)
+    padding = taps(conv.geometries)["padding"]
+
+    def run(source: Windows, frame: Frame) -> Tensor:
+        total = int(winograd.tile_offsets(frame.box)[-1])
+        out = torch.empty(int(frame.offsets[-1]), outputs)
+        for start in range(0, total, step):
+            tiles = (start, min(start + step, total))
+            products = kernels.product(kernels.winograd_in(source, frame.box, padding, tiles), packed)
+            kernels.winograd_out(products, frame.box, frame.offsets, tiles, conv.bias, conv.activation, out)
+        return out
+
+    return run
+
+
+def _depthwise(conv: Conv, kernels: ModuleType) -> Layer:
+    weights = conv.weight[:, 0].permute(1, 2, 0).contiguous()
+    sizes = taps(conv.geometries)
+    del sizes["kernel"]
+
+    def run(source: Windows, frame: Frame) -> Tensor:
+        return kernels.depthwise(
+            source, frame.box, frame.offsets, weights, conv.bias, **sizes, activation=conv.activation
+        )
+
+    return run
+
+
+def _sizes(conv: Conv) -> dict[str, Any]:
+    rows, columns = conv.geometries
+    return {
+        "kernel": (rows.kernel, columns.kernel),
+        "stride": (rows.stride, columns.stride),
+        "dilation": (rows.dilation, columns.dilation),
+        "padding": (rows.before, columns.before),
+    }

@@ -1,0 +1,236 @@
+"""The kernels written with torch operations: any device, and the oracle of the native ones."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from eyeline.incremental import lookup, winograd
+from eyeline.incremental.graph import Activation
+from eyeline.incremental.lookup import Pair, Source
+
+NAME = "torch"
+"""Of this backend, for the provenance."""
+
+BLOCK = 2**20
+"""Bytes of gathered patches at a time: they stay in cache until the product has read them."""
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor, float, float], Tensor]] = {
+    "clamp": lambda data, low, high: data.clamp_(low, high),
+    "silu": lambda data, *_: functional.silu(data, inplace=True),
+    "sigmoid": lambda data, *_: data.sigmoid_(),
+    "hardswish": lambda data, *_: functional.hardswish(data, inplace=True),
+    "hardsigmoid": lambda data, *_: functional.hardsigmoid(data, inplace=True),
+    "gelu": lambda data, *_: torch.ops.aten.gelu_(data),
+    "gelu_tanh": lambda data, *_: torch.ops.aten.gelu_(data, approximate="tanh"),
+}
+"""Each acts in place, given bounds that only the clamp reads."""
+
+
+def fetch(source: Source, box: np.ndarray, offsets: np.ndarray, out: Tensor | None = None) -> Tensor:
+    """Read other boxes of a source: (rows, channels), also into columns of a wider `out`."""
+    found = lookup.read(source, *lookup.pixels(box, offsets, source.clean.device), 0.0)
+    return found if out is None else out.copy_(found)
+
+
+def fetch_add(
+    target: Tensor, source: Source, box: np.ndarray, offsets: np.ndarray, activation: Activation | None = None
+) -> None:
+    """Add a source's values at the target's boxes to the target, then activate it."""
+    target += fetch(source, box, offsets)
+    _activate(target, activation)
+
+
+def gather(
+    source: Source,
+    box: np.ndarray,
+    offsets: np.ndarray,
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    padding: Pair,
+    pad_value: float = 0.0,
+    groups: int = 1,
+    rows: Pair | None = None,
+) -> Tensor:
+    """Lay what each output sees in a row: (outputs, taps * channels), for a matrix product.
+
+    A row is ordered by group, then tap, then channel. `padding` stands before the first row and the first column;
+    `rows` are the first output wanted and the one after the last, None means all.
+    """
+    start, stop = rows or (0, int(offsets[-1]))
+    values, places = lookup.taps(source, box, offsets, kernel, stride, dilation, padding, pad_value)
+    places, channels = places[start:stop], values.shape[1]
+    patches = values.index_select(0, places.flatten()).reshape(*places.shape, groups, channels // groups)
+    return patches.transpose(1, 2).flatten(1)
+
+
+class Packed(NamedTuple):
+    """Matrices laid out once for many products.
+
+    Args:
+        values: in the layout of the backend.
+        bias: (groups * outputs,).
+        outputs: of each group.
+    """
+
+    values: Tensor
+    bias: Tensor
+    groups: int
+    outputs: int
+
+
+def pack(matrices: Tensor, bias: Tensor | None = None) -> Packed:
+    """Lay out matrices (groups, inputs, outputs) for `product` and `convolve`."""
+    groups, _, outputs = matrices.shape
+    bias = matrices.new_zeros(groups * outputs) if bias is None else bias
+    return Packed(matrices.contiguous(), bias.contiguous(), groups, outputs)
+
+
+def product(rows: Tensor, packed: Packed, activation: Activation | None = None) -> Tensor:
+    """Multiply (groups, rows, inputs) by a matrix each, add bias and activate: (groups, rows, outputs)."""
+    out = torch.baddbmm(packed.bias.reshape(packed.groups, 1, -1), rows, packed.values)
+    _activate(out, activation)
+    return out
+
+
+def convolve(
+    source: Source,
+    box: np.ndarray,
+    offsets: np.ndarray,
+    packed: Packed,
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    padding: Pair,
+    activation: Activation | None = None,
+) -> Tensor:
+    """Convolve with packed matrices (groups, taps * channels / groups, outputs / groups): (rows, outputs)."""
+    total, wide = int(offsets[-1]), packed.values.shape[1] * packed.groups
+    out = source.clean.new_empty(total, packed.groups * packed.outputs)
+    step = max(BLOCK // (4 * wide), 64)
+    for start in range(0, total, step):
+        some = (start, min(start + step, total))
+        patches = gather(source, box, offsets, kernel, stride, dilation, padding, 0.0, packed.groups, some)
+        parts = patches.reshape(len(patches), packed.groups, -1).transpose(0, 1)
+        out[slice(*some)] = product(parts, packed, activation).transpose(0, 1).flatten(1)
+    return out
+
+
+def depthwise(
+    source: Source,
+    box: np.ndarray,
+    offsets: np.ndarray,
+    weights: Tensor,
+    bias: Tensor | None,
+    stride: Pair,
+    dilation: Pair,
+    padding: Pair,
+    activation: Activation | None = None,
+) -> Tensor:
+    """Convolve each channel with its own taps, `weights` (rows, columns, channels)."""
+    kernel = (weights.shape[0], weights.shape[1])
+    values, places = lookup.taps(source, box, offsets, kernel, stride, dilation, padding, 0.0)
+    out = values.new_zeros(len(places), values.shape[1])
+    for place, weight in zip(places.T, weights.flatten(0, 1), strict=True):
+        out.addcmul_(values.index_select(0, place), weight)
+    if bias is not None:
+        out += bias
+    _activate(out, activation)
+    return out
+
+
+def max_pool(
+    source: Source, box: np.ndarray, offsets: np.ndarray, kernel: Pair, stride: Pair, dilation: Pair, padding: Pair
+) -> Tensor:
+    """Take the maximum over the taps; padding is below every number, NaN is above."""
+    values, places = lookup.taps(source, box, offsets, kernel, stride, dilation, padding, -torch.inf)
+    out = values.new_full((len(places), values.shape[1]), -torch.inf)
+    for place in places.T:
+        torch.maximum(out, values.index_select(0, place), out=out)
+    return out
+
+
+def average_pool(
+    source: Source,
+    box: np.ndarray,
+    offsets: np.ndarray,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    divisors: Tensor,
+) -> Tensor:
+    """Sum over the taps inside the map, divided by `divisors`, (output rows, output columns)."""
+    values, places = lookup.taps(source, box, offsets, kernel, stride, (1, 1), padding, 0.0)
+    out = values.new_zeros(len(places), values.shape[1])
+    for place in places.T:
+        out += values.index_select(0, place)
+    _, row, column = lookup.pixels(box, offsets, values.device)
+    return out.div_(divisors.to(out)[row, column][:, None])
+
+
+def global_sum_change(source: Source) -> Tensor:
+    """Return by how much each position changes the sum over the map, (n, channels)."""
+    places = lookup.pixels(source.box, source.offsets, source.clean.device)
+    change = source.data - source.clean[places[1], places[2]]
+    sums = torch.zeros(len(source.box), change.shape[1], dtype=torch.float64, device=change.device)
+    return sums.index_add_(0, places[0], change.double()).float()
+
+
+def winograd_in(source: Source, box: np.ndarray, padding: Pair, tiles: Pair) -> Tensor:
+    """Transform what tiles of 4 x 4 outputs see, 6 x 6 inputs each: (36, tiles, channels).
+
+    `tiles` are the first one wanted and the one after the last: position after position, each box in raster order.
+    """
+    place, row, column = lookup.tiles(box, tiles, source.clean.device)
+    taps = torch.arange(6, device=place.device)
+    rows = (row - padding[0] + taps[:, None, None]).expand(6, 6, -1).flatten()
+    columns = (column - padding[1] + taps[:, None]).expand(6, 6, -1).flatten()
+    seen = lookup.read(source, place.expand(36, -1).flatten(), rows, columns, 0.0)
+    return _both_axes(seen.new_tensor(winograd.INPUT), seen, 6).reshape(36, len(place), seen.shape[1])
+
+
+def winograd_out(
+    products: Tensor,
+    box: np.ndarray,
+    offsets: np.ndarray,
+    tiles: Pair,
+    bias: Tensor | None,
+    activation: Activation | None,
+    out: Tensor,
+) -> None:
+    """Transform products (36, tiles, outputs) back and write the outputs of these tiles into `out`, (rows, outputs)."""
+    place, row, column = lookup.tiles(box, tiles, products.device)
+    values = _both_axes(products.new_tensor(winograd.OUTPUT), products, 4).reshape(16, *products.shape[1:])
+    if bias is not None:
+        values += bias
+    _activate(values, activation)
+    steps = torch.arange(4, device=place.device)
+    rows = (row + steps[:, None, None]).expand(4, 4, -1).reshape(16, -1)
+    columns = (column + steps[:, None]).expand(4, 4, -1).reshape(16, -1)
+    box_, begin = lookup.on(box, place.device), lookup.on(offsets, place.device)
+    inside = (rows < box_[place, 1]) & (columns < box_[place, 3])
+    targets = begin[place] + (rows - box_[place, 0]) * (box_[place, 3] - box_[place, 2]) + columns - box_[place, 2]
+    out[targets[inside]] = values[inside]
+
+
+def activate(data: Tensor, name: str, low: float = 0.0, high: float = 0.0) -> None:
+    """Apply the activation of a name of ACTIVATIONS in place; low and high are the clamp's bounds."""
+    ACTIVATIONS[name](data, low, high)
+
+
+def _activate(data: Tensor, activation: Activation | None) -> None:
+    if activation is not None and activation.name in ACTIVATIONS:
+        activate(data, activation.name, activation.low, activation.high)
+    elif activation is not None:
+        data.copy_(activation.call(data))
+
+
+def _both_axes(matrix: Tensor, values: Tensor, size: int) -> Tensor:
+    """Multiply (6 * 6, ...) from the left along both of its axes: (size, size * ...)."""
+    once = matrix @ values.reshape(6, values.numel() // 6)
+    return matrix @ once.reshape(size, 6, values.numel() // 36)

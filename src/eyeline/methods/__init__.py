@@ -1,0 +1,65 @@
+"""The methods, the table of their names, and `explain`, a thin layer over the same objects."""
+
+import dataclasses
+from typing import Any
+
+from eyeline.attribution import Attribution
+from eyeline.errors import InputError, nearest
+from eyeline.methods.base import Method
+from eyeline.methods.gradient import Gradient
+from eyeline.methods.occlusion import Occlusion
+from eyeline.models.base import Model
+from eyeline.models.load import load
+
+METHODS: dict[str, type[Any]] = {"occlusion": Occlusion, "gradient": Gradient}
+"""Name -> settings. A new method is one file and one row."""
+
+__all__ = ["METHODS", "Gradient", "Method", "Occlusion", "build", "explain"]
+
+
+def explain(
+    model: object, images: object, method: str = "occlusion", target: object = None, **settings: Any
+) -> Attribution:
+    """Make maps that show what the model looks at.
+
+    Args:
+        model: what `load` returned, or anything that `load` opens with its defaults.
+        images: a path, a folder, a PIL image, an array (channels last), a tensor (channels first), or a list.
+        method: a name of `eyeline methods`.
+        target: None for the best class of each image, a class index or name, one per image, `Top(2)`,
+            `Contrast(a, b)`, or a row of weights over the scores.
+        settings: the method's fields, for example window=56.
+
+    Returns:
+        Maps of shape (n, *space), float32, raw and signed, in the unit of the scores.
+
+    Raises:
+        InputError: an unknown method or setting (the nearest name is offered), images or a target that do not fit.
+        UnsupportedError: the method needs gradients and the model has none.
+    """
+    chosen = build(method, settings)
+    return chosen(model if isinstance(model, Model) else load(model), images, target)
+
+
+def build(method: str, settings: dict[str, Any]) -> Method:
+    """Return the method's settings object.
+
+    Raises:
+        InputError: an unknown method or an unknown setting.
+    """
+    if not isinstance(method, str):
+        raise InputError(
+            f"method must be the name of one, but got {method!r}. Pass one of {', '.join(METHODS)} and its settings, "
+            "or call the method itself: Occlusion(window=56)(model, images)."
+        )
+    if method not in METHODS:
+        raise InputError(f"method must be one of {', '.join(METHODS)}, but got {method!r}. {nearest(method, METHODS)}")
+    kind = METHODS[method]
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in settings:
+        if name not in known:
+            raise InputError(
+                f"setting must be one of {', '.join(known)} (method {method!r}), but got {name!r}. "
+                + nearest(name, known)
+            )
+    return kind(**settings)  # type: ignore[no-any-return]

@@ -1,0 +1,143 @@
+"""Keras 3 models on TensorFlow, JAX or torch, and tf_keras models. The network is left as it was found."""
+
+import importlib
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from eyeline._typing import Images, Scores, Weigh
+from eyeline.attribution import Unit
+from eyeline.errors import InputError, UnsupportedError
+from eyeline.models import keras_files, keras_input
+from eyeline.models.base import Options, check_classes, running
+from eyeline.models.keras_passes import jax_passes, pulled, tensorflow_passes, torch_passes
+
+BACKENDS = {"tensorflow": tensorflow_passes, "jax": jax_passes, "torch": torch_passes}
+
+
+@final
+class KerasModel:
+    """A Keras model that maps one input of images to scores; always runs with `training=False`.
+
+    Its weights, seeds, optimizer, modes and `trainable` flags are as before after every call, also after one that
+    failed. TensorFlow and JAX compile the network on its first call: layers exchanged later are not noticed.
+    The cpu is what the tests run on; cuda and mps go the same way but were not tested.
+
+    Args:
+        model: the network.
+        options: what `load` was told; a device needs a model that was opened from a file.
+        note: how the backend was chosen, where nobody had set it.
+    """
+
+    def __init__(self, model: Any, options: Options, note: str = "") -> None:
+        self._model, self._options, self._note = model, options, note
+        self._library, self._backend = _running_on(model)
+        self._input = keras_input.read(model, options)
+        self._output = options.scaled()
+        self._passes = BACKENDS[self._backend](model, self._input.feed, options.head)
+        self.input_size, self.axes, self.channels = self._input.size, self._input.axes, self._input.channels
+        self.fit = options.fit
+        self.classes = options.classes
+
+    @property
+    def unit(self) -> Unit | None:
+        """Unit of the scores."""
+        return self._output.unit
+
+    def scores(self, images: Images) -> Scores:
+        """Return one row of scores per image."""
+        inputs = self._inputs(images)
+        with running(self._options, images.shape), self._device():
+            raw = self._passes.forward(inputs)
+        check_classes(self.classes, raw.shape[1])
+        return self._output.convert(raw)
+
+    def gradient(self, images: Images, weigh: Weigh) -> tuple[Scores, Images]:
+        """Return the scores and the gradient in image space, from one pass forward and one back.
+
+        Raises:
+            UnsupportedError: no gradient reaches the images: the network takes integers, or the head compares.
+        """
+        if "int" in self._input.dtype:
+            raise UnsupportedError(
+                f"{self._options.name} must take floats for gradients, but its input is {self._input.dtype}. "
+                "Use occlusion, which needs scores alone, or the network behind its integer input."
+            )
+        inputs = self._inputs(images)
+        with self._device():
+            scores, gradients = pulled(self._passes.gradient, inputs, weigh, self._output, self._options)
+        return scores, self._options.preprocess.pull(self._input.restore(gradients))
+
+    def _inputs(self, images: Images) -> np.ndarray:
+        return self._input.arrange(self._options.preprocess(images))
+
+    def _device(self) -> AbstractContextManager[Any]:
+        """Keras puts tensors on its own default device; the model's may be another."""
+        place = self._options.device
+        if self._backend == "torch" and self._model.variables:
+            place = str(self._model.variables[0].value.device)
+        if place is None:
+            return nullcontext()
+        library = importlib.import_module("tensorflow" if self._library == "tf_keras" else "keras")
+        scope: AbstractContextManager[Any] = library.device(place)
+        return scope
+
+    def describe(self) -> dict[str, str]:
+        """Say what was assumed."""
+        versions = f"{self._library} {version(self._library)} on {self._backend} {version(self._backend)}"
+        weighted = [each for each in keras_input.layers(self._model) if each.weights] or [self._model]
+        policies = {each.dtype_policy.name for each in weighted if hasattr(each, "dtype_policy")}
+        layout = {"last": "channels last", "first": "channels first", "none": "no channel axis"}[self._input.layout]
+        return {
+            "framework": f"{versions}; {self._note}" if self._note else versions,
+            "name": self._options.name,
+            "device": self._options.device or "the model's",
+            "dtype": ", ".join(sorted(policies)),
+            "layout": layout,
+            "preprocess": self._options.preprocess.describe(),
+            "output": self._output.describe(),
+        }
+
+
+def wrap_keras(model: Any, options: Options) -> KerasModel:
+    """Take a live Keras 3 or tf_keras model.
+
+    Raises:
+        UnsupportedError: several inputs, no image input, or an unknown backend.
+        InputError: `options.input_size` is not the model's, or a device: a live model stays where it is.
+    """
+    if options.device is not None:
+        raise InputError(
+            f"device must be left out for a live Keras model, but got {options.device!r} ({options.name}). "
+            "It runs where its weights are: build or load it under keras.device(...)."
+        )
+    return KerasModel(model, options)
+
+
+def open_keras(path: Path, options: Options) -> KerasModel:
+    """Open a `.keras`, `.h5` or `.hdf5` file, also one that Keras 2 wrote.
+
+    Raises:
+        ModelError: not such a file, or one that would run code or read other files and `trust` is not set.
+        MissingDependencyError: Keras or every backend is missing.
+    """
+    model, note = keras_files.open_file(path, options)
+    return KerasModel(model, options, note)
+
+
+def _running_on(model: Any) -> tuple[str, str]:
+    """Name the library and its backend: a tf_keras model brings TensorFlow, whatever Keras 3 runs on."""
+    if any(base.__module__.partition(".")[0] == "tf_keras" for base in type(model).__mro__):
+        return "tf_keras", "tensorflow"
+    import keras
+
+    backend: str = keras.backend.backend()
+    if backend not in BACKENDS:
+        raise UnsupportedError(
+            f"Keras must run on one of {', '.join(BACKENDS)}, but it runs on {backend}. Set KERAS_BACKEND before it "
+            "is imported."
+        )
+    return "keras", backend

@@ -1,0 +1,222 @@
+"""How each Keras backend runs a network: one pair of functions each, and no state of theirs left behind.
+
+Importing this file imports no framework: Keras takes its backend once, when it is first imported.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eyeline._typing import Scores, Weigh
+from eyeline.errors import Error, UnsupportedError
+from eyeline.models.base import Options, check_classes, running, single
+from eyeline.models.output import Output
+
+Pull = Callable[[np.ndarray], np.ndarray]
+"""Raw outputs -> weights over them; called once, between the pass forward and the pass back."""
+
+Feed = Callable[[Any], Any]
+"""One tensor of images -> the structure that the network takes."""
+
+Head = Callable[[Any], Any] | None
+
+
+class Passes(NamedTuple):
+    """images -> raw outputs, float64; images and pull -> gradients, float32. Both in the network's own layout."""
+
+    forward: Callable[[np.ndarray], np.ndarray]
+    gradient: Callable[[np.ndarray, Pull], np.ndarray]
+
+
+def pulled(
+    run: Callable[[np.ndarray, Pull], np.ndarray],
+    inputs: np.ndarray,
+    weigh: Weigh,
+    output: Output,
+    options: Options,
+) -> tuple[Scores, np.ndarray]:
+    """Run a gradient with `weigh` inside; what `weigh` raises comes out as it is, not as the framework words it."""
+    scores: list[Scores] = []
+    failed: list[Exception] = []
+
+    def pull(raw: np.ndarray) -> np.ndarray:
+        try:
+            check_classes(options.classes, raw.shape[1])
+            found, weights = output.pull(raw, weigh)
+        except Exception as error:
+            failed.append(error)
+            raise
+        scores.append(found)
+        return weights
+
+    try:
+        with running(options, inputs.shape):
+            gradients = run(inputs, pull)
+    except Error:
+        if failed:
+            raise failed[0] from None
+        raise
+    return scores[0], gradients
+
+
+def graph_passes(network: Callable[[Any], Any], head: Head, *, eager: bool = False) -> Passes:
+    """Compile a TensorFlow network: one graph per image size, for any number of images.
+
+    The pass back is in the same graph as the pass forward, with `pull` called from inside it: TensorFlow then
+    leaves out the gradients of the weights, which costs half of what two graphs do.
+    """
+    import tensorflow as tf
+
+    pulls: dict[int, Pull] = {}
+    keys = itertools.count()
+
+    def forward(images: Any) -> Any:
+        return tf.cast(_rows(network(images), head, images.shape[0]), tf.float64)
+
+    def gradient(images: Any, key: Any) -> Any:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            raw = _rows(network(images), head, images.shape[0])
+        weights = tf.numpy_function(lambda key, raw: pulls[int(key)](raw), [key, tf.cast(raw, tf.float64)], tf.float64)
+        gradients = tape.gradient(raw, images, tf.cast(weights, raw.dtype)) if raw.dtype.is_floating else None
+        return _reached(gradients, gradients is not None)
+
+    @cache
+    def compiled(function: Callable[..., Any], space: tuple[int, ...]) -> Any:
+        signature = [tf.TensorSpec((None, *space), tf.float32), *[tf.TensorSpec((), tf.int64)] * (function is gradient)]
+        return function if eager else tf.function(function, input_signature=signature, autograph=False)
+
+    def run_forward(images: np.ndarray) -> np.ndarray:
+        return np.asarray(compiled(forward, images.shape[1:])(tf.constant(images)))
+
+    def run_gradient(images: np.ndarray, pull: Pull) -> np.ndarray:
+        key = next(keys)
+        pulls[key] = pull
+        try:
+            gradients = compiled(gradient, images.shape[1:])(tf.constant(images), tf.constant(key, tf.int64))
+        finally:
+            del pulls[key]
+        return np.asarray(gradients, dtype=np.float32)
+
+    return Passes(run_forward, run_gradient)
+
+
+def tensorflow_passes(model: Any, feed: Feed, head: Head) -> Passes:
+    """Run a Keras or tf_keras model on TensorFlow, as one graph per image size."""
+
+    def network(images: Any) -> Any:
+        return model(feed(images), training=False)
+
+    passes = graph_passes(network, head, eager=bool(model.run_eagerly))
+
+    def forward(images: np.ndarray) -> np.ndarray:
+        _build(model, feed, images)
+        return passes.forward(images)
+
+    def gradient(images: np.ndarray, pull: Pull) -> np.ndarray:
+        _build(model, feed, images)
+        return passes.gradient(images, pull)
+
+    return Passes(forward, gradient)
+
+
+def jax_passes(model: Any, feed: Feed, head: Head) -> Passes:
+    """Run a Keras model on JAX: compiled for batches of 1, 2, 4, 8, ... images, so that few shapes compile."""
+    import jax
+    import keras
+
+    def network(state: list[Any], images: Any) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, state, strict=True))):
+            return _rows(model(feed(images), training=False), head, images.shape[0])
+
+    def prepared(images: np.ndarray) -> tuple[list[Any], np.ndarray]:
+        _build(model, feed, images)
+        return [each.value for each in model.variables], _padded(images)
+
+    ahead = jax.jit(network)
+    both = jax.jit(lambda state, images: jax.vjp(partial(network, state), images))
+    back = jax.jit(lambda pullback, weights: pullback(weights)[0])
+
+    def forward(images: np.ndarray) -> np.ndarray:
+        return np.asarray(ahead(*prepared(images)))[: len(images)].astype(np.float64)
+
+    def gradient(images: np.ndarray, pull: Pull) -> np.ndarray:
+        raw, pullback = both(*prepared(images))
+        _reached(raw, jax.numpy.issubdtype(raw.dtype, jax.numpy.floating))
+        weights = np.zeros(raw.shape)
+        weights[: len(images)] = pull(np.asarray(raw)[: len(images)].astype(np.float64))
+        return np.asarray(back(pullback, weights.astype(raw.dtype)))[: len(images)]
+
+    return Passes(forward, gradient)
+
+
+def torch_passes(model: Any, feed: Feed, head: Head) -> Passes:
+    """Run a Keras model on torch: as it is, on the device of the weights."""
+    import torch
+
+    def network(pixels: Any) -> Any:
+        return _rows(model(feed(pixels), training=False), head, len(pixels))
+
+    def place(images: np.ndarray) -> Any:
+        return torch.tensor(images, device=model.variables[0].value.device if model.variables else None)
+
+    def forward(images: np.ndarray) -> np.ndarray:
+        # not inference_mode: a layer that builds or keeps a tensor here could never be trained again
+        with torch.no_grad(), _modes(model):
+            return _numbers(network(place(images)))
+
+    def gradient(images: np.ndarray, pull: Pull) -> np.ndarray:
+        with torch.enable_grad(), _modes(model):
+            pixels = place(images).requires_grad_()
+            raw = network(pixels)
+            _reached(raw, raw.requires_grad)
+            weights = torch.as_tensor(pull(_numbers(raw)), dtype=raw.dtype, device=raw.device)
+            (gradients,) = torch.autograd.grad(raw, pixels, weights, allow_unused=True)
+        return _numbers(_reached(gradients, gradients is not None)).astype(np.float32)
+
+    return Passes(forward, gradient)
+
+
+def _rows(output: Any, head: Head, count: int | None) -> Any:
+    rows = single(head(output) if head else output, count)
+    return rows[:, None] if len(rows.shape) == 1 else rows
+
+
+def _reached(tensor: Any, reached: bool) -> Any:
+    if not reached:
+        raise UnsupportedError(
+            "the model must be differentiable in its images, but no gradient reaches them: a layer or the head rounds "
+            "or compares. Use occlusion, which needs scores alone."
+        )
+    return tensor
+
+
+def _build(model: Any, feed: Feed, images: np.ndarray) -> None:
+    """Make the weights of a network that was never called; a graph must not make them."""
+    if not model.built:
+        model(feed(images[:1]), training=False)
+
+
+def _padded(images: np.ndarray) -> np.ndarray:
+    missing = (1 << (len(images) - 1).bit_length()) - len(images)
+    return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
+
+
+def _numbers(tensor: Any) -> np.ndarray:
+    numbers: np.ndarray = tensor.detach().double().cpu().numpy()
+    return numbers
+
+
+@contextmanager
+def _modes(model: Any) -> Iterator[None]:
+    """Torch modules inside a Keras model (TorchModuleWrapper) are switched to evaluation by the call: switch back."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,238 @@
+"""PyTorch modules: live ones, TorchScript and exported programs. The network is left as it was found."""
+
+import inspect
+from collections.abc import Callable
+from typing import TypeVar, final
+
+import numpy as np
+import torch
+
+from eyeline._typing import Images, Scores, Weigh
+from eyeline.attribution import Unit
+from eyeline.errors import InputError, UnsupportedError, first_line
+from eyeline.incremental.graph import Graph
+from eyeline.models.base import Options, check_classes, running, single
+from eyeline.models.torch_mode import evaluating, frozen
+
+T = TypeVar("T")
+CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+PICTURE = 4  # a first convolution with more input channels than this is not the one that sees the picture
+
+
+@final
+class TorchModel:
+    """A module that maps (n, channels, *space) to scores; runs in evaluation mode, in its own dtype and device.
+
+    After every call, also one that failed, each submodule's mode, `requires_grad`, `.grad`, buffers and hooks are
+    as before. The cpu is what the tests run on; cuda and mps go the same way but were not tested.
+
+    Args:
+        module: the network.
+        options: what `load` was told. `input_size`, where it is a tuple, also says how many spatial axes there are.
+        sizes: smallest and largest batch that the network takes; exported programs may be fixed.
+        axes, channels: of an image, where the caller knows better than the first convolution.
+        kind: what the network is, for `describe`.
+
+    Raises:
+        UnsupportedError: `forward` needs more than the images; a BatchNorm without running statistics.
+        InputError: `device` is not where the network lies.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        options: Options,
+        *,
+        sizes: tuple[int, int | None] = (1, None),
+        axes: int | None = None,
+        channels: int | None = None,
+        kind: str = "module",
+    ) -> None:
+        _check(module, options)
+        found, first = _geometry(module)
+        self._module, self._options, self._sizes, self._kind = module, options, sizes, kind
+        self._output = options.scaled()
+        self._contiguous = False
+        self.axes = axes or (len(options.input_size) if isinstance(options.input_size, tuple) else found)
+        self.input_size = options.size(self.axes)
+        self.channels: int | None = channels or first
+        self.fit = options.fit
+        self.classes = options.classes
+
+    @property
+    def unit(self) -> Unit | None:
+        """Unit of the scores."""
+        return self._output.unit
+
+    def scores(self, images: Images) -> Scores:
+        """Return one row of scores per image.
+
+        Raises:
+            ModelError: the network refused the images.
+            UnsupportedError: its output is not one row per image.
+        """
+        # Not inference_mode: what a network caches in its first forward could never be used for a gradient.
+        with running(self._options, images.shape), torch.no_grad(), evaluating(self._module):
+            leaf = self._leaf(images)
+            raw = self._flexible(lambda: self._raw(leaf))
+        check_classes(self.classes, raw.shape[1])
+        return self._output.convert(raw.cpu().double().numpy())
+
+    def gradient(self, images: Images, weigh: Weigh) -> tuple[Scores, Images]:
+        """Return the scores and the gradient in image space, from one pass forward and one back.
+
+        Raises:
+            UnsupportedError: no derivative reaches the image.
+        """
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            evaluating(self._module),
+            frozen(self._module),
+        ):
+            with running(self._options, images.shape):
+                leaf = self._leaf(images).requires_grad_()
+                raw = self._flexible(lambda: self._raw(leaf))
+            check_classes(self.classes, raw.shape[1])
+            scores, weights = self._output.pull(raw.detach().cpu().double().numpy(), weigh)
+            with running(self._options, images.shape):
+                pulled = torch.from_numpy(weights).to(raw.dtype).to(raw.device)
+                found = torch.autograd.grad(raw, leaf, pulled, allow_unused=True)[0] if raw.requires_grad else None
+        if found is None:
+            raise UnsupportedError(
+                f"the scores must depend on the image through differentiable operations, but {self._options.name} "
+                "cuts the way (detach, no_grad, argmax or NumPy in forward or head). Remove the cut, or use "
+                "method='occlusion', which needs scores only."
+            )
+        return scores, self._options.preprocess.pull(found.cpu().float().numpy())
+
+    def graph(self, shape: tuple[int, ...]) -> Graph:
+        """Return the network on one image of (rows, columns, channels), from image space to raw outputs.
+
+        Raises:
+            UnsupportedError: it cannot be read: see `torch_graph.capture`.
+        """
+        from eyeline.models.torch_graph import capture  # loads the exporter, which is slow to start
+
+        rows, columns, channels = shape
+        step = self._options.preprocess
+        with evaluating(self._module):
+            return capture(self._module, (rows, columns), channels, self._options.head, step.affine(channels))
+
+    def convert(self, raw: Scores) -> Scores:
+        """Turn raw outputs into scores."""
+        return self._output.convert(raw)
+
+    def describe(self) -> dict[str, str]:
+        """Say what was assumed."""
+        device, dtype = _home(self._module)
+        return {
+            "framework": f"PyTorch {torch.__version__} ({self._kind})",
+            "name": self._options.name,
+            "device": str(device),
+            "dtype": str(dtype).removeprefix("torch."),
+            "layout": "channels first",
+            "preprocess": str(self._options.preprocess),
+            "output": self._output.describe(),
+        }
+
+    def _leaf(self, images: Images) -> torch.Tensor:
+        device, dtype = _home(self._module)
+        values = np.ascontiguousarray(self._options.preprocess(images))
+        return torch.from_numpy(values).to(device, dtype)
+
+    def _raw(self, leaf: torch.Tensor) -> torch.Tensor:
+        """Run the network on copies, which it may overwrite; a single image is fastest with its channels outermost."""
+        low, high = self._sizes[0], self._sizes[1] or len(leaf)
+        layout = torch.contiguous_format if self._contiguous or len(leaf) == 1 else torch.preserve_format
+        rows = []
+        for start in range(0, len(leaf), high):
+            piece = leaf[start : start + high].movedim(-1, 1).clone(memory_format=layout)
+            filler = piece[-1:].expand(max(low - len(piece), 0), *piece.shape[1:])
+            output = self._module(torch.cat([piece, filler]) if len(filler) else piece)
+            found = single(self._options.head(output) if self._options.head else output, len(piece) + len(filler))
+            rows.append(found.reshape(len(found), -1)[: len(piece)])
+        return torch.cat(rows) if len(rows) > 1 else rows[0]
+
+    def _flexible(self, run: Callable[[], T]) -> T:
+        """Run with channels innermost in memory, fastest for a batch; a network that calls .view() may refuse that."""
+        try:
+            return run()
+        except RuntimeError as error:
+            if self._contiguous or "view size is not compatible" not in str(error):
+                raise
+            self._contiguous = True
+            return run()
+
+
+def place(module: torch.nn.Module, device: str | None) -> torch.nn.Module:
+    """Move a network that was read from a file, and is ours to move.
+
+    Raises:
+        InputError: no such device here.
+    """
+    try:
+        return module.to(device or "cpu")
+    except Exception as error:
+        raise InputError(
+            f"device must be one that PyTorch can use here, but got {device!r} ({first_line(error, 160)}). "
+            "Leave it out to run on the CPU."
+        ) from error
+
+
+def _home(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype of the first floating parameter or buffer."""
+    for tensors in (module.parameters(), module.buffers()):
+        for each in tensors:
+            if each.is_floating_point():
+                return each.device, each.dtype
+    return torch.device("cpu"), torch.float32
+
+
+def _geometry(module: torch.nn.Module) -> tuple[int, int | None]:
+    """Spatial axes and channels of an image, read off the first convolution (by shape where its type is lost)."""
+    for each in module.modules():
+        if isinstance(each, CONVOLUTIONS):
+            channels = each.in_channels
+            return len(each.kernel_size), channels if 0 < channels <= PICTURE else None
+    for name, parameter in module.named_parameters():
+        if name.endswith("weight") and 3 <= parameter.ndim <= 5:
+            channels = int(parameter.shape[1])
+            return parameter.ndim - 2, channels if channels <= PICTURE else None
+    return 2, None
+
+
+def _check(module: torch.nn.Module, options: Options) -> None:
+    needs = _required(module)
+    if len(needs) > 1:
+        raise UnsupportedError(
+            f"the network's forward must need the images alone, but {options.name} needs {', '.join(needs)}. "
+            "Wrap it in a torch.nn.Module whose forward takes the images and fills in the others."
+        )
+    for name, each in module.named_modules():
+        if isinstance(each, torch.nn.modules.batchnorm._BatchNorm) and each.running_mean is None:
+            raise UnsupportedError(
+                f"BatchNorm layers must have running statistics, but {name!r} has none: an image's scores would "
+                "depend on the images beside it. Build it with track_running_stats=True, or pass a function "
+                "that runs one image at a time."
+            )
+    device, _ = _home(module)
+    try:
+        asked = torch.device(options.device or device)
+    except RuntimeError as error:
+        raise InputError(f"device must be one that PyTorch knows, but got {options.device!r}. Leave it out.") from error
+    if asked.type != device.type or asked.index not in (None, device.index):
+        raise InputError(
+            f"device must be where a live network lies, but got {options.device!r} and the network is on "
+            f"{str(device)!r}. Move it yourself, network.to({options.device!r}), and leave device= out."
+        )
+
+
+def _required(module: torch.nn.Module) -> list[str]:
+    """Names of the inputs that forward has no default for."""
+    schema = getattr(module.forward, "schema", None)  # TorchScript
+    if schema is not None:
+        return [each.name for each in schema.arguments[1:] if not each.has_default_value()]
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(module.forward).parameters.values()
+    return [each.name for each in parameters if each.default is each.empty and each.kind not in kinds]

@@ -1,0 +1,22 @@
+"""Every test run: shapes are checked at every inner call, one thread computes, Keras has a backend."""
+
+import importlib.util
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+from jaxtyping import install_import_hook
+
+# The inner parts, which trust their types; the doors stay unchecked, so that their own sentences are tested.
+NAMES = ("torch", "keras", "keras_passes", "keras_input", "savedmodel", "savedmodel_scan", "onnx", "function")
+ADAPTERS = [f"eyeline.models.{name}" for name in NAMES]
+install_import_hook(["eyeline.attribution", "eyeline.methods.base", *ADAPTERS], "beartype.beartype")
+
+if importlib.util.find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)

@@ -1,0 +1,147 @@
+"""The oracles can fail: the code under test is broken on purpose, and each oracle that should notice does."""
+
+import numpy as np
+import pytest
+import test_brute_force
+import test_known_answers
+import test_mathematics
+
+from eyeline import attribution, baseline
+from eyeline.methods import gradient, occlusion
+
+grid, lay, gaussian, reduce = occlusion.grid, attribution.lay, baseline.gaussian, gradient.reduce
+values, constant, mean = attribution.Sweep.values, baseline.Constant.__call__, baseline.Mean.__call__
+
+
+def window_too_small(*given):
+    boxes = grid(*given).copy()
+    boxes[..., 1] = np.maximum(boxes[..., 1] - 1, boxes[..., 0] + 1)
+    return boxes
+
+
+def last_window_dropped(*given):
+    boxes = grid(*given)
+    return boxes[:-1] if len(boxes) > 1 else boxes
+
+
+def shifted_by_one(*given):
+    boxes = grid(*given)
+    return boxes + (boxes[..., :1] > 0)
+
+
+def last_window_not_cut(size, window, stride, edge="cut"):
+    return grid(size, window, stride, "inside")
+
+
+def rows_and_columns_swapped(size, window, stride, edge="cut"):
+    boxes = grid(size[::-1], window[::-1], stride[::-1], edge)
+    return np.minimum(boxes, np.array(size)[None, :, None])
+
+
+def neighbours_reference(sweep, weights):
+    rolled = attribution.Sweep(
+        sweep.boxes, sweep.scores, np.roll(sweep.reference, 1, 0), sweep.measure, sweep.overlap, sweep.keep
+    )
+    return values(rolled, weights)
+
+
+def sum_for_mean(numbers, boxes, size, overlap):
+    return lay(numbers, boxes, size, "sum")
+
+
+def ends_cut_off(sigma):
+    kernel = gaussian(sigma)
+    return kernel * (np.arange(len(kernel)) % (len(kernel) - 1) > 0) if len(kernel) > 1 else kernel
+
+
+def cn1_windows_of_two_sizes():
+    test_known_answers.TestOcclusion().test_cn1_windows_of_two_sizes("function")
+
+
+def bm3_sign():
+    test_known_answers.TestOcclusion().test_bm3_sign("function", 3, 1, 1, -1)
+
+
+def ml_last_window_cut():
+    test_known_answers.TestOcclusion().test_ml("function", {"window": 2, "stride": 2}, (280, 280, 120))
+
+
+def defaults():
+    test_brute_force.test_defaults((40, 33))
+
+
+cn1_gradient = test_known_answers.TestGradient().test_cn1
+mean_rule = test_known_answers.TestSumOfPixels().test_mean_over_windows
+every_setting = test_brute_force.test_every_setting
+raster_order = test_brute_force.test_the_sweep_holds_every_window_in_raster_order
+linear_windows = test_mathematics.test_linear_occlusion_is_the_mean_over_windows_of_w_times_x_minus_c
+linear_pixels = test_mathematics.test_linear_single_pixels_are_the_gradient_times_x_minus_c
+linear_gradient = test_mathematics.test_linear_gradient_is_w
+flip = test_mathematics.test_flipping_image_and_network_flips_the_map
+alone = test_mathematics.test_an_image_alone_has_the_map_that_it_has_in_company
+finite_differences = test_mathematics.test_gradient_is_that_of_finite_differences
+
+sweep = attribution.Sweep
+
+BREAKS = {
+    "window one too small": (
+        (occlusion, "grid", window_too_small),
+        (every_setting, mean_rule, cn1_windows_of_two_sizes, linear_windows),
+    ),
+    "last window dropped": (
+        (occlusion, "grid", last_window_dropped),
+        (every_setting, mean_rule, ml_last_window_cut, raster_order, flip),
+    ),
+    "windows beyond the border left out": (
+        (occlusion, "grid", last_window_not_cut),
+        (every_setting, ml_last_window_cut, linear_windows),
+    ),
+    "windows shifted by one": ((occlusion, "grid", shifted_by_one), (every_setting, mean_rule, flip)),
+    "rows and columns swapped": (
+        (occlusion, "grid", rows_and_columns_swapped),
+        (every_setting, cn1_windows_of_two_sizes),
+    ),
+    "sum for mean": ((attribution, "lay", sum_for_mean), (every_setting, mean_rule, linear_windows)),
+    "sign flipped": (
+        (sweep, "values", lambda *given: -values(*given)),
+        (every_setting, bm3_sign, linear_pixels),
+    ),
+    "a neighbour's clean score": ((sweep, "values", neighbours_reference), (every_setting, alone)),
+    "baseline in 0..255": ((baseline.Constant, "__call__", lambda *given: 255 * constant(*given)), (every_setting,)),
+    "mean over the batch": (
+        (baseline.Mean, "__call__", lambda self, images: mean(self, images).mean(0, keepdims=True) + 0 * images),
+        (every_setting, alone),
+    ),
+    "blur too wide": ((baseline, "gaussian", lambda sigma: gaussian(1.05 * sigma)), (every_setting, defaults)),
+    "blur cut too early": ((baseline, "gaussian", ends_cut_off), (every_setting, defaults)),
+    "gradient's sign flipped": (
+        (gradient, "reduce", lambda pixels, channels: reduce(-pixels, channels)),
+        (cn1_gradient, linear_gradient, linear_pixels),
+    ),
+    "gradient shifted by a row": (
+        (gradient, "reduce", lambda pixels, channels: reduce(np.roll(pixels, 1, axis=1), channels)),
+        (cn1_gradient, linear_gradient, finite_differences),
+    ),
+    "gradient a thousandth too large": (
+        (gradient, "reduce", lambda pixels, channels: reduce(np.float32(1.001) * pixels, channels)),
+        (finite_differences, linear_gradient),
+    ),
+    "mean for maximum": (
+        (gradient, "reduce", lambda pixels, channels: reduce(pixels, channels and "mean_abs")),
+        (linear_gradient,),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "broken", "oracle"),
+    [
+        pytest.param(*broken, oracle, id=f"{what}: {oracle.__name__.removeprefix('test_')}")
+        for what, (broken, oracles) in BREAKS.items()
+        for oracle in oracles
+    ],
+)
+def test_the_oracle_notices(monkeypatch, place, name, broken, oracle):
+    monkeypatch.setattr(place, name, broken)
+    with pytest.raises(AssertionError):
+        oracle()
