@@ -5,10 +5,12 @@ preprocessing, the layout, the dtype and the device of its network, and gives sc
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from eyeline._typing import Images, Scores, Weigh
 from eyeline.attribution import Unit
@@ -79,6 +81,17 @@ class Traceable(Model, Protocol):
 
     def convert(self, raw: Scores) -> Scores:
         """Turn raw outputs, (n, classes), into scores."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Say what `graph` was read from: another text whenever a weight or a layer has changed since."""
+        ...
+
+    def layers(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
+        """Return what named layers make of whole images: (n, rows, columns, channels), or (n, features).
+
+        The names are those of the graph's nodes; what is no layer of the network, or gives anything else, is left out.
+        """
         ...
 
 
