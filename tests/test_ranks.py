@@ -14,6 +14,7 @@ RANKS = {
     "_files": 0.5, "limits": 0.5, "_pictures": 0.6, "_transforms": 0.6, "_arrays": 0.7,
     "baseline": 1, "target": 1, "image": 1, "preprocess": 1, "colour": 1,
     "attribution": 1.5,  # the result is made of the things of rank 1
+    "flip": 1.6,
     "incremental": 2,
     "models": 3,
     "methods": 4,

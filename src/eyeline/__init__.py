@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from eyeline.baseline import (
         Noise as Noise,
     )
+    from eyeline.flip import flips as flips
     from eyeline.methods import Gradient as Gradient
     from eyeline.methods import Occlusion as Occlusion
     from eyeline.methods import explain as explain
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "attribution": ["Attribution"],
     "baseline": ["Blur", "Constant", "Image", "Mean", "Noise"],
+    "flip": ["flips"],
     "methods": ["Gradient", "Occlusion", "explain"],
     "models.load": ["load"],
     "preprocess": ["Preprocess"],

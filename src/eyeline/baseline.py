@@ -167,7 +167,9 @@ def parse(text: str) -> Baseline:
     """
     word, colon, rest = text.partition(":")
     if word not in BASELINES:
-        raise InputError(f"baseline must be one of {sorted(BASELINES)}, but got {word!r}. {nearest(word, BASELINES)}")
+        raise InputError(
+            f"baseline must be one of {', '.join(sorted(BASELINES))}, but got {word!r}. {nearest(word, BASELINES)}"
+        )
     if not colon:
         return BASELINES[word]()  # type: ignore[no-any-return]
     try:

@@ -42,7 +42,7 @@ def enter(method: Any, model: object, images: object) -> Batch:
         _check_kind(_hints(type(method))[field.name], field.name, value)  # type: ignore[arg-type]
         if words and value not in words:
             raise InputError(
-                f"{field.name} must be one of {list(words)}, but got {value!r}. "
+                f"{field.name} must be one of {', '.join(map(str, words))}, but got {value!r}. "
                 f"{nearest(str(value), [word for word in words if word])}"
             )
     if not isinstance(model, Model):

@@ -231,7 +231,7 @@ def _size(given: object) -> int | tuple[int, ...]:
 
 def _word(name: str, given: str, known: tuple[Any, ...]) -> Any:
     if given not in known:
-        raise InputError(f"{name} must be one of {list(known)}, but got {given!r}. {nearest(str(given), known)}")
+        raise InputError(f"{name} must be one of {', '.join(known)}, but got {given!r}. {nearest(str(given), known)}")
     return given
 
 

@@ -1,0 +1,61 @@
+"""Flip maps: where covering the image changes the best class, and to which; read from a kept sweep."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from eyeline._typing import Maps
+from eyeline.attribution import Attribution
+from eyeline.errors import InputError, UnsupportedError
+from eyeline.window import lay
+
+
+@dataclass(frozen=True, eq=False)
+class Flips:
+    """What covering does to the best class of each image.
+
+    Args:
+        share: (n, *space), of the windows on a pixel, those under which another class is best: 0 to 1.
+        to: (n, *space), the class that is best under most of these windows, ties to the lowest index; -1 where
+            share is 0.
+        top: (n,), the best class of each clean image.
+    """
+
+    share: Maps
+    to: Int[np.ndarray, "n *space"]
+    top: Int[np.ndarray, "n"]
+
+
+def flips(attribution: Attribution) -> Flips:
+    """Return where the best class changes, and to what.
+
+    With `keep=True` the windows are what is left to see: the share is that of the windows that alone do not give the
+    clean image's class.
+
+    Raises:
+        UnsupportedError: the method keeps no sweep.
+        InputError: the model has one score, so that no class can take another's place.
+    """
+    sweep = attribution.sweep
+    if sweep is None:
+        raise UnsupportedError(
+            f"flips() must have a sweep to read from, but the method {attribution.method.get('name')!r} keeps none. "
+            "Use method='occlusion'."
+        )
+    classes = sweep.scores.shape[2]
+    if classes < 2:
+        raise InputError(
+            "flips() must have two or more classes, but the model gives one score. Wrap it so that it gives one for "
+            "each answer: for a probability p, 1 - p and p."
+        )
+    size = attribution.images.shape[1:-1]
+    top, best = attribution.scores.argmax(axis=1), sweep.scores.argmax(axis=2)
+    flipped = best != top[:, None]
+    share = lay(flipped.astype(np.float64), sweep.boxes, size)
+    most, to = np.zeros_like(share), np.full(share.shape, -1, dtype=np.int64)
+    for each in np.unique(best[flipped]):
+        count = lay((flipped & (best == each)).astype(np.float64), sweep.boxes, size, "sum")
+        to[count > most] = each
+        most = np.maximum(most, count)
+    return Flips(share.astype(np.float32), to, top)
