@@ -27,10 +27,19 @@ if TYPE_CHECKING:
         Noise as Noise,
     )
     from eyeline.flip import flips as flips
+    from eyeline.methods import BlurIG as BlurIG
+    from eyeline.methods import ExpectedGradients as ExpectedGradients
     from eyeline.methods import Gradient as Gradient
+    from eyeline.methods import GradientInput as GradientInput
+    from eyeline.methods import GuidedIG as GuidedIG
+    from eyeline.methods import IntegratedGradients as IntegratedGradients
     from eyeline.methods import Occlusion as Occlusion
+    from eyeline.methods import SmoothGrad as SmoothGrad
+    from eyeline.methods import SmoothGradSquared as SmoothGradSquared
+    from eyeline.methods import VarGrad as VarGrad
     from eyeline.methods import explain as explain
     from eyeline.models.load import load as load
+    from eyeline.page import report as report
     from eyeline.preprocess import Preprocess as Preprocess
     from eyeline.target import Class as Class
     from eyeline.target import Contrast as Contrast
@@ -41,11 +50,15 @@ _HOMES = {
     "attribution": ["Attribution"],
     "baseline": ["Blur", "Constant", "Image", "Mean", "Noise"],
     "flip": ["flips"],
-    "methods": ["Gradient", "Occlusion", "explain"],
+    "methods": [
+        "BlurIG", "ExpectedGradients", "Gradient", "GradientInput", "GuidedIG", "IntegratedGradients", "Occlusion",
+        "SmoothGrad", "SmoothGradSquared", "VarGrad", "explain",
+    ],
     "models.load": ["load"],
+    "page": ["report"],
     "preprocess": ["Preprocess"],
     "target": ["Class", "Contrast", "Top", "Weights"],
-}
+}  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME)

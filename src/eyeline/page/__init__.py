@@ -1,0 +1,63 @@
+"""The report: one HTML file with everything in it, for any browser, without a network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from eyeline._files import writing
+from eyeline.attribution import Attribution
+from eyeline.errors import InputError
+from eyeline.page.data import payload
+
+
+def report(attributions: Attribution | Sequence[Attribution], path: str | Path) -> Path:
+    """Write a page that shows maps over their images, to be read by pointing at them.
+
+    The page shows each image with every method as a layer: the exact value under the pointer with its unit and the
+    windows that cover it; for sweeps any of the ten best classes, a contrast of two, and where the best class
+    changes; the predictions; and how the numbers were made. It is one file and asks for nothing from a network.
+
+    Args:
+        attributions: what `explain` returned; several of the same images become layers, others further images.
+        path: of the file, ending in .html. An earlier file is replaced.
+
+    Raises:
+        InputError: another ending, nothing to show, channels that are no colours, a folder that cannot be written.
+        UnsupportedError: signals or volumes.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise InputError(
+            f"the report's name must end in .html, but got {target.name!r}. Pass {target.with_suffix('.html').name!r}."
+        )
+    text = page([attributions] if isinstance(attributions, Attribution) else list(attributions))
+    with writing(target) as file:
+        file.write(text.encode("utf-8"))
+    return target
+
+
+def page(attributions: Sequence[Attribution]) -> str:
+    """Return the page's HTML."""
+    # "<" is spelled out: no name, whatever it holds, can end the element that the data stand in.
+    data = json.dumps(payload(attributions), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    script, style = _part("page.js"), _part("page.css")
+    policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+    parts = {"POLICY": policy, "STYLE": style, "SCRIPT": script, "DATA": data}
+    text = _part("page.html")
+    for name, part in parts.items():
+        before, _, after = text.partition(f"@{name}@")
+        text = before + part + after
+    return text
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}"
+
+
+@cache
+def _part(name: str) -> str:
+    return files("eyeline.page").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,107 @@
+"""The report without a browser: what stands in the file, and that nothing in a name can become code."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+import re
+
+import numpy as np
+import pytest
+
+import eyeline
+from eyeline.errors import InputError, UnsupportedError
+from eyeline.page.data import TOP, payload
+
+NASTY = "</script><script>alert(1)</script>\u202e.png"
+
+
+def model(classes=12):
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0, 1, (8 * 9 * 3, classes))
+    names = tuple(f"class <b>{each}</b>" for each in range(classes))
+    return eyeline.load(lambda images: images.reshape(len(images), -1) @ weights, classes=names)
+
+
+def images(count=2):
+    return np.random.default_rng(1).uniform(0, 1, (count, 8, 9, 3)).astype(np.float32)
+
+
+def explained(target=None, **settings):
+    settings = {"window": (3, 4), "stride": (2, 3), **settings}
+    return eyeline.explain(model(), images(), target=target, **settings)
+
+
+def data_of(text):
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    return json.loads(found[1])
+
+
+def array(text, kind):
+    return np.frombuffer(base64.b64decode(text), dtype=kind)
+
+
+def test_the_page_holds_the_sweep_of_the_best_classes_and_those_asked_for():
+    attribution = explained(11)
+    layer = payload([attribution])["images"][1]["layers"][0]
+    held = [each["class"] for each in layer["sweep"]["classes"]]
+    assert set(held) == {*np.argsort(-attribution.scores[1])[:TOP].tolist(), 11}
+    scores = array(layer["sweep"]["scores"], "<f4").reshape(-1, len(held))
+    np.testing.assert_array_equal(scores, attribution.sweep.scores[1][:, held].astype(np.float32))
+    np.testing.assert_array_equal(array(layer["sweep"]["boxes"], "<i4").reshape(-1, 2, 2), attribution.sweep.boxes)
+    np.testing.assert_array_equal(array(layer["sweep"]["winners"], "<i4"), attribution.sweep.scores[1].argmax(axis=1))
+
+
+def test_methods_of_one_image_are_its_layers():
+    attribution = explained()
+    found = payload([attribution, explained(0, measure="score")])
+    assert [len(each["layers"]) for each in found["images"]] == [2, 2]
+    assert len(payload([attribution, eyeline.explain(model(), images(1) / 2)])["images"]) == 3
+
+
+def test_a_map_per_channel_is_a_layer_per_channel():
+    import torch
+
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8 * 9 * 3, 4))
+    attribution = eyeline.explain(eyeline.load(network), images(1), "gradient", channels=None)
+    layers = payload([attribution])["images"][0]["layers"]
+    assert [each["channel"] for each in layers] == [0, 1, 2]
+    np.testing.assert_array_equal(array(layers[2]["map"], "<f4").reshape(8, 9), attribution.maps[0, ..., 2])
+
+
+def test_the_file_is_whole_and_asks_for_nothing(tmp_path):
+    written = eyeline.report(explained(), tmp_path / "map.html").read_text(encoding="utf-8")
+    assert "://" not in re.sub(r"<script type=.*?</script>", "", written, flags=re.DOTALL)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', written)[1]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    for kind in ("style", "script"):
+        text = re.search(rf"<{kind}>(.*?)</{kind}>", written, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert "@" not in re.sub(r"<(style|script).*?</\1>", "", written, flags=re.DOTALL)
+
+
+def test_names_cannot_become_code(tmp_path):
+    attribution = dataclasses.replace(explained(), names=(NASTY, "@SCRIPT@"))
+    written = eyeline.report(attribution, tmp_path / "map.html").read_text(encoding="utf-8")
+    assert written.count("</script>") == 2
+    assert "alert(1)</script>" not in written
+    names = [each["name"] for each in data_of(written)["images"]]
+    assert names == [NASTY.replace("\u202e", "\ufffd"), "@SCRIPT@"]
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "words"),
+    [(None, "map.png", "must end in .html"), ([], "map.html", "must have an attribution")],
+)
+def test_what_cannot_be_written_is_refused(tmp_path, given, name, words):
+    with pytest.raises(InputError, match=words):
+        eyeline.report(explained() if given is None else given, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_volumes_are_refused(tmp_path):
+    volume = eyeline.load(lambda images: images.sum(axis=(1, 2, 3)), input_size=(4, 4, 4))
+    attribution = eyeline.explain(volume, np.ones((1, 4, 4, 4, 1), dtype=np.float32))
+    with pytest.raises(UnsupportedError, match="two spatial axes"):
+        eyeline.report(attribution, tmp_path / "map.html")
