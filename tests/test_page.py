@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import hashlib
+import html
 import json
 import re
 
@@ -105,3 +106,31 @@ def test_volumes_are_refused(tmp_path):
     attribution = eyeline.explain(volume, np.ones((1, 4, 4, 4, 1), dtype=np.float32))
     with pytest.raises(UnsupportedError, match="two spatial axes"):
         eyeline.report(attribution, tmp_path / "map.html")
+
+
+def test_a_result_shows_itself_in_a_notebook():
+    attribution = dataclasses.replace(explained(), names=(NASTY, "second"))
+    shown = attribution._repr_html_()
+    assert shown.count("<td>") == 8
+    assert "<script>" not in shown
+    assert base64.b64decode(re.search(r"base64,([^\"]*)", shown)[1]).startswith(b"\x89PNG")
+    assert "and 3 more" in explained_many(11)._repr_html_()
+
+
+def explained_many(count):
+    return eyeline.explain(model(), images(count), window=8, stride=8)
+
+
+def test_what_cannot_be_drawn_says_so_in_a_notebook():
+    signal = eyeline.load(lambda images: images.sum(axis=1), input_size=(6,))
+    shown = eyeline.explain(signal, np.ones((1, 6, 2), dtype=np.float32))._repr_html_()
+    assert "eyeline.plot.plot" in shown
+    assert "<table>" in shown
+
+
+def test_the_view_is_the_report_in_a_frame():
+    attribution = explained()
+    frame = eyeline.view(attribution)._repr_html_()
+    held = re.search(r'srcdoc="([^"]*)"', frame)[1]
+    assert data_of(html.unescape(held)) == json.loads(json.dumps(payload([attribution])))
+    assert 'sandbox="allow-scripts"' in frame

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from eyeline.methods import explain as explain
     from eyeline.models.load import load as load
     from eyeline.page import report as report
+    from eyeline.page.notebook import view as view
     from eyeline.preprocess import Preprocess as Preprocess
     from eyeline.target import Class as Class
     from eyeline.target import Contrast as Contrast
@@ -56,6 +57,7 @@ _HOMES = {
     ],
     "models.load": ["load"],
     "page": ["report"],
+    "page.notebook": ["view"],
     "preprocess": ["Preprocess"],
     "target": ["Class", "Contrast", "Top", "Weights"],
 }  # fmt: skip

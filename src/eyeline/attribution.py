@@ -107,6 +107,11 @@ class Attribution:
     def __repr__(self) -> str:
         return f"<Attribution {self.maps.shape}: {self.line()}>"
 
+    def _repr_html_(self) -> str:
+        from eyeline.page.notebook import display  # the one step up: a notebook asks the result itself
+
+        return display(self)
+
     def line(self) -> str:
         """Say in one line what was run and what was assumed."""
         low, high = self.provenance.get("range", (float("nan"), float("nan")))

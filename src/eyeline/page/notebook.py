@@ -1,0 +1,72 @@
+"""How results show themselves in a notebook: a picture and a table, or the whole report in a frame."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from eyeline.attribution import Attribution
+from eyeline.errors import Error
+from eyeline.page import page
+from eyeline.picture import panel
+from eyeline.picture.legend import caption, heading, plain
+
+SHOWN = 8
+"""Images of a result that are drawn; the others are counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """A report that a notebook shows in a frame of its own, which reaches nothing outside it.
+
+    Args:
+        text: the report's HTML.
+        height: of the frame, in pixels of the screen.
+    """
+
+    text: str
+    height: int = 900
+
+    def _repr_html_(self) -> str:
+        frame = f'sandbox="allow-scripts" style="width: 100%; height: {self.height}px; border: 0"'
+        return f'<iframe title="eyeline report" srcdoc="{escape(self.text)}" {frame}></iframe>'
+
+
+def view(attributions: Attribution | Sequence[Attribution], height: int = 900) -> Embedded:
+    """Show the report below a notebook's cell, without writing a file.
+
+    Args:
+        attributions: as for `report`.
+        height: of the frame, in pixels of the screen.
+
+    Raises:
+        InputError, UnsupportedError: as for `report`.
+    """
+    return Embedded(page([attributions] if isinstance(attributions, Attribution) else list(attributions)), height)
+
+
+def display(attribution: Attribution) -> str:
+    """Return a result as HTML: picture, a row of words for each image, and what was assumed."""
+    drawn = range(min(len(attribution.maps), SHOWN))
+    rows = "".join(_row(attribution, index) for index in drawn)
+    left = len(attribution.maps) - len(drawn)
+    more = f"<p>and {left} more; eyeline.view(attribution) shows all.</p>" if left else ""
+    head = "<tr><th>image</th><th></th><th>explained</th><th>its value</th></tr>"
+    return f"{_picture(attribution, drawn)}<table>{head}{rows}</table>{more}<p>{escape(plain(attribution.line()))}</p>"
+
+
+def _row(attribution: Attribution, index: int) -> str:
+    cells = (*heading(attribution, index), *caption(attribution, index))
+    return f"<tr>{''.join(f'<td>{escape(each)}</td>' for each in cells)}</tr>"
+
+
+def _picture(attribution: Attribution, drawn: range) -> str:
+    try:
+        made = panel(attribution, indices=drawn)
+    except Error as error:  # signals, volumes, maps per channel: the words say how to draw them
+        return f"<p>{escape(str(error))}</p>"
+    held = io.BytesIO()
+    made.save(held, format="PNG")
+    words = escape(made.info["Description"])
+    return f'<img alt="{words}" src="data:image/png;base64,{base64.b64encode(held.getvalue()).decode("ascii")}">'
