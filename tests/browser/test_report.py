@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 import eyeline
@@ -167,3 +168,16 @@ def test_a_phone_scrolls_down_only(opened, scheme):
     page = opened(swept(2), color_scheme=scheme)
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_finding_of_axe(opened, scheme):
+    page = opened(swept(2), color_scheme=scheme, bypass_csp=True)
+    assert Axe().run(page).response["violations"] == []
+
+
+def test_axe_sees_a_control_without_a_label(opened):
+    """Sabotage twin."""
+    page = opened(swept(2), bypass_csp=True)
+    page.evaluate("document.querySelector('#filter').parentElement.replaceWith(document.querySelector('#filter'))")
+    assert [each["id"] for each in Axe().run(page).response["violations"]] == ["label"]
