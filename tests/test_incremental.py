@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from eyeline.errors import OutOfMemoryError
 from eyeline.incremental import torch_kernels
 from eyeline.incremental.geometry import Geometry
 from eyeline.incremental.run import Engine
@@ -207,7 +209,81 @@ def test_every_activation(activation):
 @pytest.mark.parametrize("chunk", [1, 5, 1000])
 def test_chunks_and_small_memory_change_nothing(chunk):
     module = network(LAYERS["sum"], LAYERS["max"])
-    agrees(module, (19, 14), grid((19, 14), 4, 3), channels=2, chunk=chunk, memory=1)
+    agrees(module, (19, 14), grid((19, 14), 4, 3), channels=2, chunk=chunk, memory=2**19)
+
+
+def engine_and_images(seed=0, memory=2**30):
+    torch.manual_seed(seed)
+    module = network(LAYERS["sum"], LAYERS["max"], end="mean")
+    ground, patch = np.random.default_rng(seed).normal(0, 1, (2, 19, 14, 2)).astype(np.float32)
+    return Engine(capture(module, (19, 14), 2), memory=memory), module, ground, patch
+
+
+def full(module, images):
+    with torch.no_grad():
+        return module(torch.from_numpy(images).movedim(-1, 1)).numpy()
+
+
+def test_too_small_a_memory_says_how_much_is_needed():
+    engine, _, ground, patch = engine_and_images(memory=1000)
+    boxes = grid((19, 14), 4, 3)
+    with pytest.raises(OutOfMemoryError, match=r"but it is 0. Pass memory=1 or more"):
+        list(engine.run(ground[None], patch[None], boxes))
+
+
+def test_whole_images_through_the_graph():
+    engine, module, ground, patch = engine_and_images()
+    images = np.stack([ground, patch, ground + patch])
+    np.testing.assert_allclose(engine.whole(images), full(module, images), rtol=1e-4, atol=1e-5)
+
+
+def test_several_boxes_are_covered_together():
+    engine, module, ground, patch = engine_and_images()
+    boxes = np.array([
+        [[[0, 3], [0, 2]], [[10, 14], [9, 14]], [[0, 0], [0, 0]]],
+        [[[2, 9], [3, 8]], [[5, 12], [1, 6]], [[11, 19], [0, 14]]],
+        [[[0, 0], [0, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]],
+        [[[18, 19], [13, 14]], [[18, 19], [13, 14]], [[0, 1], [0, 1]]],
+    ])  # fmt: skip
+    images = np.repeat(ground[None], len(boxes), axis=0)
+    for image, together in zip(images, boxes, strict=True):
+        for (top, bottom), (left, right) in together:
+            image[top:bottom, left:right] = patch[top:bottom, left:right]
+    found = np.concatenate([raw for _, raw in engine.run(ground[None], patch[None], boxes)])
+    np.testing.assert_allclose(found, full(module, images), rtol=1e-4, atol=1e-5)
+    first = np.concatenate([raw for _, raw in engine.run(ground[None], patch[None], boxes[:, 0])])
+    assert np.abs(first - found).max() > 0.01  # a box that is left out is seen
+
+
+def test_threads_change_no_number_and_leave_none_behind():
+    engine, _, ground, patch = engine_and_images()
+    boxes = grid((19, 14), 2, 1)
+    alone = [raw for _, raw in engine.run(ground[None], patch[None], boxes)]
+    assert len(alone) > 1
+    running = threading.active_count()
+    torch.set_num_threads(3)
+    try:
+        together = [raw for _, raw in engine.run(ground[None], patch[None], boxes)]
+        assert torch.get_num_threads() == 3
+        stopped = engine.run(ground[None], patch[None], boxes)
+        next(stopped)
+        stopped.close()
+        assert (torch.get_num_threads(), threading.active_count()) == (3, running)
+    finally:
+        torch.set_num_threads(1)
+    np.testing.assert_array_equal(np.concatenate(together), np.concatenate(alone))
+
+
+def test_where_windows_part_from_the_whole_image_is_named(monkeypatch):
+    engine, _, ground, patch = engine_and_images()
+    box = np.array([[3, 9], [4, 9]])
+    assert engine.parts(ground, patch, box, 1e-3) == ""
+    assert engine.parts(ground, patch, np.stack([box, box + 5]), 1e-3) == ""
+    place = next(place for place, layer in engine._layers.items() if layer is not None and place > 1)
+    layer = engine._layers[place]
+    wrong = layer._replace(run=lambda source, frame: layer.run(source, frame) * 1.1)
+    monkeypatch.setitem(engine._layers, place, wrong)
+    assert engine.parts(ground, patch, box, 1e-3) == engine.graph.nodes[place].name
 
 
 def test_boxes_of_any_size_the_whole_image_and_one_pixel():

@@ -5,6 +5,7 @@ import math
 import sys
 import threading
 from dataclasses import dataclass
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 from eyeline.incremental import library, torch_kernels, winograd
 from eyeline.incremental.graph import Activation
-from eyeline.incremental.kernels import kernels
+from eyeline.incremental.kernels import kernels, reason
 
 native = kernels("cpu")
 
@@ -459,10 +460,24 @@ def test_library_of_other_sources_is_refused(monkeypatch):
         library.load()
 
 
-def test_torch_serves_where_nothing_was_built(monkeypatch, tmp_path):
-    monkeypatch.setattr(library.incremental, "__path__", [str(tmp_path)])
-    with pytest.raises(ImportError, match="C\\+\\+ compiler"):
-        library.load()
-    monkeypatch.setitem(sys.modules, "eyeline.incremental.native", None)
+def imported_anew(monkeypatch):
+    monkeypatch.delitem(sys.modules, "eyeline.incremental.native", raising=False)
     monkeypatch.delattr("eyeline.incremental.native", raising=False)
+
+
+def test_torch_serves_where_nothing_was_built(monkeypatch, tmp_path):
+    with monkeypatch.context() as context:
+        context.setattr(library.incremental, "__path__", [str(tmp_path)])
+        with pytest.raises(library.LibraryError, match="C\\+\\+ compiler") as missing:
+            library.load()
+    imported_anew(monkeypatch)
+    monkeypatch.setattr(library, "choose", Mock(side_effect=missing.value))
     assert kernels("cpu") is torch_kernels
+    assert "C++ compiler" in reason("cpu")
+
+
+def test_another_error_of_an_import_is_not_taken_for_a_missing_library(monkeypatch):
+    imported_anew(monkeypatch)
+    monkeypatch.setitem(sys.modules, "eyeline.incremental.native", None)
+    with pytest.raises(ImportError):
+        kernels("cpu")

@@ -6,7 +6,7 @@ loop over depthwise taps, or gathered patches times a matrix.
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,8 +22,16 @@ NARROW = 32
 """Channels under which Winograd's transforms cost more than they save."""
 
 
-Layer = Callable[[Windows, Frame], Tensor]
-"""A prepared convolution: (source, where the outputs lie) -> (rows, outputs)."""
+class Layer(NamedTuple):
+    """A prepared convolution.
+
+    Args:
+        run: (source, where the outputs lie) -> (rows, outputs).
+        bytes: of the weights as they are laid out for it.
+    """
+
+    run: Callable[[Windows, Frame], Tensor]
+    bytes: int
 
 
 def prepare(conv: Conv, inputs: int, kernels: ModuleType) -> Layer:
@@ -47,7 +55,7 @@ def _pointwise(conv: Conv, kernels: ModuleType) -> Layer:
         out: Tensor = kernels.product(source.data[None], packed, conv.activation)[0]
         return out
 
-    return run
+    return Layer(run, packed.values.nbytes)
 
 
 def _gathered(conv: Conv, kernels: ModuleType) -> Layer:
@@ -61,7 +69,7 @@ def _gathered(conv: Conv, kernels: ModuleType) -> Layer:
         out: Tensor = kernels.convolve(source, frame.box, frame.offsets, packed, **sizes, activation=conv.activation)
         return out
 
-    return run
+    return Layer(run, packed.values.nbytes)
 
 
 def _winograd(conv: Conv, kernels: ModuleType) -> Layer:
@@ -80,7 +88,7 @@ def _winograd(conv: Conv, kernels: ModuleType) -> Layer:
             kernels.winograd_out(products, frame.box, frame.offsets, tiles, conv.bias, conv.activation, out)
         return out
 
-    return run
+    return Layer(run, packed.values.nbytes)
 
 
 def _depthwise(conv: Conv, kernels: ModuleType) -> Layer:
@@ -93,14 +101,4 @@ def _depthwise(conv: Conv, kernels: ModuleType) -> Layer:
             source, frame.box, frame.offsets, weights, conv.bias, **sizes, activation=conv.activation
         )
 
-    return run
-
-
-def _sizes(conv: Conv) -> dict[str, Any]:
-    rows, columns = conv.geometries
-    return {
-        "kernel": (rows.kernel, columns.kernel),
-        "stride": (rows.stride, columns.stride),
-        "dilation": (rows.dilation, columns.dilation),
-        "padding": (rows.before, columns.before),
-    }
+    return Layer(run, weights.nbytes)

@@ -7,6 +7,11 @@ from typing import Any
 
 from eyeline import incremental
 
+
+class LibraryError(ImportError):
+    """There is no library of these sources that could be opened."""
+
+
 INTERFACE = 1
 """Counts the changes of what the functions take; the library says the same number, or was built from other sources."""
 
@@ -60,17 +65,17 @@ def load(variant: str = "") -> ctypes.CDLL:
     """Open one build of the library; an editable install puts it in another folder than this file.
 
     Raises:
-        ImportError: it was not built, or from other sources.
+        LibraryError: it was not built, or from other sources.
     """
     stem = "_native" + (f"_{variant}" if variant else "")
     places = [Path(folder) / (stem + suffix) for folder in incremental.__path__ for suffix in SUFFIXES]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise ImportError(f"{stem} must lie in {incremental.__path__}, but there is none. Install with a C++ compiler")
+        raise LibraryError(f"{stem} must lie in {incremental.__path__}, but there is none. Install with a C++ compiler")
     try:
         library = ctypes.CDLL(str(found))
     except OSError as error:
-        raise ImportError(f"{found} must open, but {error}. Install eyeline again") from error
+        raise LibraryError(f"{found} must open, but {error}. Install eyeline again") from error
     describe: dict[str, tuple[tuple[Any, ...], Any]] = {
         "interface": ((), c_int),
         "level": ((), c_int),
@@ -80,10 +85,10 @@ def load(variant: str = "") -> ctypes.CDLL:
     for name, (arguments, result) in describe.items():
         function = getattr(library, f"eyeline_{name}", None)
         if function is None:
-            raise ImportError(f"{found} must have eyeline_{name}, but it has not. Install eyeline again")
+            raise LibraryError(f"{found} must have eyeline_{name}, but it has not. Install eyeline again")
         function.argtypes, function.restype = arguments, result
     if library.eyeline_interface() != INTERFACE:
-        raise ImportError(f"{found} must be of these sources, but it is of others. Install eyeline again")
+        raise LibraryError(f"{found} must be of these sources, but it is of others. Install eyeline again")
     return library
 
 
@@ -95,5 +100,5 @@ def choose() -> tuple[ctypes.CDLL, str]:
         return plain, "native"
     try:
         return load(variant), f"native {variant}"
-    except ImportError:
+    except LibraryError:
         return plain, "native"

@@ -1,6 +1,6 @@
 """The kernels as a native library: same functions as torch_kernels, several times sooner, on the CPU alone.
 
-Importing this raises ImportError where no library was built. Its interface is plain C, so that it fits every version
+Importing this raises LibraryError where no library was built. Its interface is plain C, so that it fits every version
 of Python and torch; while it runs, other Python threads do too.
 """
 

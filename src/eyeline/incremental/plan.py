@@ -93,6 +93,11 @@ def plan(graph: Graph, boxes: Boxes) -> Plan:
     return Plan(graph, tuple(found), tuple(None if each is None else offsets(each) for each in found))
 
 
+def around(boxes: Int[np.ndarray, "n *k axes 2"]) -> Boxes:
+    """Return one box a position: the smallest that holds all that are covered together."""
+    return boxes if boxes.ndim == 3 else union([np.ascontiguousarray(each) for each in boxes.swapaxes(0, 1)])
+
+
 def local_nodes(graph: Graph) -> tuple[bool, ...]:
     """Say for each node whether a change of its input stays local, so that windows can follow it."""
     found: list[bool] = []

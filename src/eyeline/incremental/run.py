@@ -5,6 +5,7 @@ flattened map, an unknown operation) values of several chunks are collected, so 
 once for many positions.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -13,17 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eyeline._typing import Boxes, Images
+from eyeline._typing import Boxes, Images, Scores
 from eyeline.incremental import dense
 from eyeline.incremental.convolution import Layer, prepare
 from eyeline.incremental.graph import Conv, Flatten, GlobalMean, Graph, Linear, Node
 from eyeline.incremental.kernels import kernels as choose
-from eyeline.incremental.plan import Plan, local_nodes, plan
+from eyeline.incremental.plan import Plan, around, local_nodes, plan
 from eyeline.incremental.simplify import simplify
-from eyeline.incremental.windows import Frame, Windows, follow
-
-WORKING, CHUNK, LIVE = 2**25, (8, 64), 4
-"""Bytes that a chunk's largest layer may take, the fewest and most positions for that, and layers alive at a time."""
+from eyeline.incremental.sizes import HEAVY, sizes
+from eyeline.incremental.threads import in_order
+from eyeline.incremental.windows import Frame, Windows, covered, follow
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +67,9 @@ class Engine:
             for place, node in enumerate(nodes)
             if isinstance(node.operation, Linear)
         }
+        self.bytes = sum(each.values.nbytes for each in self._linear.values())
+        self.bytes += sum(layer.bytes for layer in self._layers.values())
+        self._heavy = any(each.values.nbytes > HEAVY for each in self._linear.values())
         self._last = {each: place for place, node in enumerate(nodes) for each in node.inputs}
         # dense nodes that windows lead into: pooled or flattened chunk by chunk, or needing whole maps
         into = [place for place, node in enumerate(nodes) if not self._local[place] and self._fed(node)]
@@ -75,6 +78,10 @@ class Engine:
             each for place in into if place not in self._pooled for each in nodes[place].inputs if self._local[each]
         }
 
+        sizes = [4 * math.prod(nodes[each].shape) for each in (*self._pooled, *self._whole)]
+        rest = [4 * math.prod(node.shape) for node, local in zip(nodes, self._local, strict=True) if not local]
+        self._each = sum(sizes) + 3 * max(rest)  # what a position's collected values and whole maps take
+
     @property
     def kernels(self) -> str:
         """Name of what computes on windows."""
@@ -82,7 +89,39 @@ class Engine:
 
     def plan(self, boxes: Boxes) -> Plan:
         """Return what a sweep over these boxes will do."""
-        return plan(self.graph, boxes)
+        return plan(self.graph, around(boxes))
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is untyped here
+    def whole(self, images: Images) -> Scores:
+        """Run the graph on whole images, (n, rows, columns, channels): raw outputs, (n, classes)."""
+        given = torch.from_numpy(np.ascontiguousarray(images))
+
+        def visit(place: int, _: Node, inputs: list[Tensor]) -> Tensor:
+            return self._dense(place, inputs, len(images)) if place else given
+
+        output: Tensor = self.graph.walk(visit)
+        return np.asarray(output.reshape(len(images), -1).double().numpy())
+
+    def parts(self, ground: np.ndarray, patch: np.ndarray, box: np.ndarray, tolerance: float) -> str:
+        """Name the first layer whose windows differ from the whole covered image's, or "".
+
+        Args:
+            ground: the image, (rows, columns, channels).
+            patch: what covers it, of the same shape.
+            box: (2, 2), or (k, 2, 2).
+            tolerance: as a share of a layer's largest number.
+        """
+        boxes = box[None]
+        clean, plan = self.clean(torch.from_numpy(np.ascontiguousarray(ground))), self.plan(boxes)
+        found: dict[int, Windows] = {}
+        with torch.inference_mode():
+            self._local_part(clean, torch.from_numpy(np.ascontiguousarray(patch)), plan, boxes, (0, 1), found)
+            whole = self.clean(found[0].whole()[0]).maps
+            for place, windows in found.items():
+                error = (windows.whole()[0] - whole[place]).abs().max()
+                if not error <= tolerance * whole[place].abs().max():
+                    return self.graph.nodes[place].name
+        return ""
 
     def run(self, ground: Images, patch: Images, boxes: Boxes) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (first row, raw outputs) of every image of `ground` with each box showing `patch`, in order."""
@@ -111,23 +150,27 @@ class Engine:
         Args:
             clean: of the image that is covered.
             patch: (rows, columns, channels), what covers it.
-            boxes: (n, 2, 2), in pixels.
+            boxes: (n, 2, 2), in pixels, or (n, k, 2, 2): k boxes that are covered together.
+
+        Raises:
+            OutOfMemoryError: the memory does not hold the weights, the clean maps and one position.
         """
         plan = self.plan(boxes)
-        chunk = self._chunk or _fitting(plan, self._memory)
-        group = self._group(chunk)
-        for start in range(0, len(boxes), group):
+        chunk, group = sizes(plan, self._memory, self.bytes, self._chunk, self._each, self._heavy)
+
+        @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is untyped here
+        def call(start: int) -> tuple[int, int, Tensor]:
             stop = min(start + group, len(boxes))
-            with torch.inference_mode():
-                collected: dict[int, Tensor] = {}
-                for low in range(start, stop, chunk):
-                    high = min(low + chunk, stop)
-                    for place, values in self._local_part(clean, patch, plan, low, high).items():
-                        if place not in collected:
-                            collected[place] = values.new_empty(stop - start, *values.shape[1:])
-                        collected[place][low - start : high - start] = values
-                raw = self._dense_part(collected, stop - start)
-            yield start, stop, raw
+            collected: dict[int, Tensor] = {}
+            for low in range(start, stop, chunk):
+                high = min(low + chunk, stop)
+                for place, values in self._local_part(clean, patch, plan, boxes, (low, high)).items():
+                    if place not in collected:
+                        collected[place] = values.new_empty(stop - start, *values.shape[1:])
+                    collected[place][low - start : high - start] = values
+            return start, stop, self._dense_part(collected, stop - start)
+
+        yield from in_order(call, range(0, len(boxes), group))
 
     def _dense(self, place: int, inputs: list[Tensor], images: int) -> Tensor:
         node = self.graph.nodes[place]
@@ -139,39 +182,43 @@ class Engine:
     def _fed(self, node: Node) -> bool:
         return any(self._local[each] for each in node.inputs)
 
-    def _group(self, chunk: int) -> int:
-        """Count the positions whose collected values and dense maps fit the memory."""
-        nodes = self.graph.nodes
-        sizes = [4 * int(np.prod(nodes[each].shape)) for each in (*self._pooled, *self._whole)]
-        rest = [4 * int(np.prod(node.shape)) for node, local in zip(nodes, self._local, strict=True) if not local]
-        each = sum(sizes) + 3 * max(rest)
-        return int(np.clip(min(self._memory // 2, 2**27) // each // chunk * chunk, 1, 1024))
-
-    def _local_part(self, clean: Clean, patch: Tensor, plan: Plan, start: int, stop: int) -> dict[int, Tensor]:
-        """Follow the windows of one chunk; return what the dense part needs of them."""
+    def _local_part(
+        self,
+        clean: Clean,
+        patch: Tensor,
+        plan: Plan,
+        boxes: np.ndarray,
+        span: tuple[int, int],
+        kept: dict[int, Windows] | None = None,
+    ) -> dict[int, Tensor]:
+        """Follow the windows of one chunk; return what the dense part needs of them; `kept` takes them all."""
         windows: dict[int, Windows] = {}
         found: dict[int, Tensor] = {}
         for place, node in enumerate(self.graph.nodes):
             if self._local[place]:
-                frame = _frame(plan, place, start, stop, clean.maps[place])
-                windows[place] = Windows(self._compute(place, windows, frame, patch), *frame)
+                frame = _frame(plan, place, *span, clean.maps[place])
+                if node.inputs:
+                    data = self._compute(place, windows, frame, kept is None)
+                else:
+                    data = covered(self._kernels, frame, patch, boxes[slice(*span)])
+                windows[place] = Windows(data, *frame)
                 if place in self._whole:
                     found[place] = windows[place].whole()
             elif place in self._pooled:
                 found[place] = self._pool(node, windows[node.inputs[0]])
+            if kept is not None:
+                kept.update(windows)
             for each in node.inputs:
                 if self._last[each] == place:
                     windows.pop(each, None)
         return found
 
-    def _compute(self, place: int, windows: dict[int, Windows], frame: Frame, patch: Tensor) -> Tensor:
+    def _compute(self, place: int, windows: dict[int, Windows], frame: Frame, reuse: bool) -> Tensor:
         node = self.graph.nodes[place]
-        if not node.inputs:
-            return Windows.unchanged(patch, len(frame.box)).at(self._kernels, frame)
         inputs = [windows[each] for each in node.inputs]
         if place in self._layers:
-            return self._layers[place](inputs[0], frame)
-        free = [self._last[each] == place and node.inputs.count(each) == 1 for each in node.inputs]
+            return self._layers[place].run(inputs[0], frame)
+        free = [reuse and self._last[each] == place and node.inputs.count(each) == 1 for each in node.inputs]
         return follow(self._kernels, node.operation, inputs, free, frame)
 
     def _pool(self, node: Node, source: Windows) -> Tensor:
@@ -200,9 +247,3 @@ def _frame(plan: Plan, place: int, start: int, stop: int, clean: Tensor) -> Fram
     assert boxes is not None
     assert offsets is not None
     return Frame(boxes[start:stop].reshape(stop - start, 4), offsets[start : stop + 1] - offsets[start], clean)
-
-
-def _fitting(plan: Plan, memory: int) -> int:
-    """Count the positions of a chunk: enough that matrices are read for many, within the memory."""
-    each = max(plan.position_bytes, 1)
-    return int(np.clip(memory // (LIVE * each), 1, np.clip(WORKING // each, *CHUNK)))

@@ -75,6 +75,20 @@ class Frame(NamedTuple):
     clean: Tensor
 
 
+def covered(kernels: ModuleType, frame: Frame, patch: Tensor, boxes: np.ndarray) -> Tensor:
+    """Return the pixels inside the frame: the patch's inside the boxes of each position, elsewhere the image's."""
+    if boxes.ndim == 3:
+        return Windows.unchanged(patch, len(frame.box)).at(kernels, frame)
+    data = torch.empty(int(frame.offsets[-1]), frame.clean.shape[-1])
+    for start, (top, bottom, left, right), together in zip(frame.offsets, frame.box, boxes, strict=False):
+        inside = frame.clean[top:bottom, left:right].clone()
+        for (first, last), (begin, end) in together.tolist():
+            if first < last and begin < end:
+                inside[first - top : last - top, begin - left : end - left] = patch[first:last, begin:end]
+        data[start : start + inside.shape[0] * inside.shape[1]] = inside.reshape(-1, inside.shape[-1])
+    return data
+
+
 def follow(kernels: ModuleType, operation: Operation, inputs: list[Windows], free: list[bool], frame: Frame) -> Tensor:
     """Compute an operation (not a convolution) inside its boxes; the result may take the memory of `free` inputs."""
     first = inputs[0]
