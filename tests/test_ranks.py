@@ -26,15 +26,17 @@ RANKS = {
 HOMES = {
     "torch": {
         path.relative_to(SOURCE).as_posix()
-        for pattern in ("models/torch*.py", "incremental/*.py")
+        for pattern in ("models/torch*.py", "models/openvino*.py", "incremental/*.py")
         for path in SOURCE.glob(pattern)
     }
+    | {f"models/onnx_{name}.py" for name in ("importer", "operations", "elementwise")}
     | {"models/bundled.py", "models/lite0.py", "models/keras_passes.py"},
     "keras": {"models/keras.py", "models/keras_files.py", "models/keras_passes.py", "lecture/network.py"},
     "tensorflow": {"models/keras_passes.py", "models/savedmodel.py", "models/savedmodel_scan.py"},
     "jax": {"models/keras_passes.py"},
-    "onnx": {"models/onnx.py"},
-    "onnxruntime": {"models/onnx.py"},
+    "onnx": {path.relative_to(SOURCE).as_posix() for path in SOURCE.glob("models/onnx*.py")},
+    "onnxruntime": {"models/onnx.py", "models/onnx_files.py", "models/onnx_pieces.py"},
+    "openvino": {"models/openvino.py"},
     "matplotlib": {"plot.py"},
 }
 
@@ -130,7 +132,7 @@ def test_a_file_and_a_function_fit_a_reader(path):
 def test_importing_loads_no_framework():
     code = (
         "import sys, eyeline; eyeline.explain, eyeline.Occlusion, eyeline.load, eyeline.Attribution; "
-        "heavy = {'torch', 'keras', 'tensorflow', 'jax', 'onnx', 'onnxruntime', 'matplotlib', 'skimage'}; "
+        "heavy = {'torch', 'keras', 'tensorflow', 'jax', 'onnx', 'onnxruntime', 'openvino', 'matplotlib', 'skimage'}; "
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,8 +1,8 @@
-"""ONNX files through onnxruntime on the CPU: scores only."""
+"""ONNX files through onnxruntime on the CPU: scores, and the graph for the incremental engine."""
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
 
 import numpy as np
 import onnx
@@ -10,11 +10,15 @@ import onnxruntime
 
 from eyeline._typing import Images, Scores
 from eyeline.attribution import Unit
-from eyeline.errors import Error, InputError, ModelError, UnsupportedError, first_line
+from eyeline.errors import InputError, MissingDependencyError, UnsupportedError, require
 from eyeline.models.base import Options, check_classes, running, single
+from eyeline.models.onnx_files import OnnxFile, session
+from eyeline.models.onnx_pieces import Arrays, Names, in_batches
+
+if TYPE_CHECKING:
+    from eyeline.incremental.graph import Graph
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
-DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "com.microsoft"}
 PICTURE = (1, 2, 3, 4)
 """Numbers of channels that tell where the channels stand."""
 
@@ -36,7 +40,7 @@ class OnnxModel:
     onnxruntime takes as many threads as the machine has cores; `OMP_NUM_THREADS` and torch's count do not bind it.
 
     Args:
-        session: the opened graph.
+        file: the opened graph.
         options: what `load` was told. `preprocess.layout` says where the channels stand, where the graph does not.
 
     Raises:
@@ -44,11 +48,12 @@ class OnnxModel:
         InputError: the layout cannot be told, or `input_size` is not the graph's.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, options: Options) -> None:
-        self._session, self._options = session, options
-        self._input = _input(session, options)
+    def __init__(self, file: OnnxFile, options: Options) -> None:
+        self._file, self._session, self._options = file, file.session, options
+        self._input = _input(self._session, options)
         self._geometry = _geometry(self._input, options)
         self._output = options.scaled()
+        self._names: Names | None = None
         self.input_size = self._geometry.space
         self.axes = self._geometry.axes
         self.channels = self._geometry.channels
@@ -67,24 +72,90 @@ class OnnxModel:
             ModelError: the graph refused the images.
             UnsupportedError: its output is not one row per image.
         """
-        values = self._options.preprocess(images).astype(DTYPES[self._input.type], copy=False)
-        if self._geometry.layout == "first":
-            values = np.moveaxis(values, -1, 1)
-        size = self._geometry.batch or len(values)
         with running(self._options, images.shape):
-            pieces = [self._run(values[start : start + size], size) for start in range(0, len(values), size)]
-        raw = np.concatenate(pieces)
+            (raw,) = in_batches(self._rows, [self._entered(images)], self._geometry.batch)
         check_classes(self.classes, raw.shape[1])
         return self._output.convert(raw)
 
-    def _run(self, piece: np.ndarray, size: int) -> np.ndarray:
-        """Run one batch, filled up with its last image where the graph's batch is fixed."""
-        filled = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), axis=0)])
-        found = self._session.run(None, {self._input.name: np.ascontiguousarray(filled)})
+    def graph(self, shape: tuple[int, ...]) -> "Graph":
+        """Return the network on one image of (rows, columns, channels), from image space to raw outputs.
+
+        Raises:
+            UnsupportedError: it cannot be read: see `onnx_graph.capture`; PyTorch, on which the engine computes, is
+                not installed.
+        """
+        if len(shape) != 3:
+            raise UnsupportedError(
+                f"images must have two spatial axes for the incremental engine, but got {len(shape) - 1}. "
+                "Use engine='full'."
+            )
+        try:
+            require("torch", "torch")
+        except MissingDependencyError as error:
+            raise UnsupportedError(
+                "PyTorch must be installed for the incremental engine, but it was not found. "
+                "pip install 'eyeline[torch]', or use engine='full'."
+            ) from error
+        from eyeline.models.onnx_graph import capture
+        from eyeline.models.onnx_importer import Source
+
+        entry = self._options.preprocess.affine(shape[2])
+        source = Source(shape, self._geometry.layout, self._geometry.batch, entry, self._options.head)
+        graph, self._names = capture(self._file.graph(), source)
+        return graph
+
+    def convert(self, raw: Scores) -> Scores:
+        """Turn raw outputs into scores."""
+        return self._output.convert(raw)
+
+    def fingerprint(self) -> str:
+        """Say what `graph` was read from: the file as it was opened, which does not change."""
+        return self._options.name
+
+    def layers(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
+        """Return what named nodes make of whole images: (n, rows, columns, channels), or (n, features).
+
+        Raises:
+            UnsupportedError: the graph cannot be read.
+        """
+        if self._names is None:
+            self.graph(images.shape[1:])
+        assert self._names is not None
+        known = {name: self._names[name] for name in names if name in self._names}
+        outputs = [output for output, _ in known.values()]
+        inside = self._inside(outputs)
+
+        def run(arrays: Arrays) -> Arrays:
+            found: Arrays = inside.run(outputs, {self._input.name: arrays[0]})
+            return found
+
+        with running(self._options, images.shape):
+            found = in_batches(run, [self._entered(images)], self._geometry.batch)
+        return {
+            name: each.transpose([order.index(axis) for axis in range(4)]) if order else each
+            for (name, (_, order)), each in zip(known.items(), found, strict=True)
+        }
+
+    def _inside(self, outputs: list[str]) -> onnxruntime.InferenceSession:
+        """Open the same graph with more outputs."""
+        copy = onnx.ModelProto()
+        copy.CopyFrom(self._file.graph())
+        del copy.graph.output[:]
+        copy.graph.output.extend(onnx.ValueInfoProto(name=each) for each in outputs)
+        return session(copy.SerializeToString())
+
+    def _entered(self, images: Images) -> np.ndarray:
+        """Bring images into the graph's space, layout and numbers."""
+        values = self._options.preprocess(images).astype(DTYPES[self._input.type], copy=False)
+        return np.ascontiguousarray(np.moveaxis(values, -1, 1) if self._geometry.layout == "first" else values)
+
+    def _rows(self, arrays: Arrays) -> Arrays:
+        """Return one row of raw outputs an image."""
+        found = self._session.run(None, {self._input.name: arrays[0]})
         names = [each.name for each in self._session.get_outputs()]
         output = found[0] if len(found) == 1 else dict(zip(names, found, strict=True))
-        raw = single(self._options.head(output) if self._options.head else output, size)
-        return np.asarray(raw, dtype=np.float64).reshape(size, -1)[: len(piece)]
+        raw = single(self._options.head(output) if self._options.head else output, len(arrays[0]))
+        return [np.asarray(raw, dtype=np.float64).reshape(len(raw), -1)]
 
     def describe(self) -> dict[str, str]:
         """Say what was assumed."""
@@ -107,55 +178,7 @@ def open_onnx(path: Path, options: Options) -> OnnxModel:
     """
     if options.device not in (None, "cpu"):
         raise InputError(f"device must be 'cpu' for ONNX files, but got {options.device!r}. Leave it out.")
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    try:
-        graph = onnx.load(path, load_external_data=False)
-        _check_weights(graph, path)
-        _check_operations(graph, path)
-        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    except Error:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"an ONNX file must be whole and of a version that onnxruntime {onnxruntime.__version__} reads, but "
-            f"{str(path)!r} is not ({type(error).__name__}: {first_line(error)}). Export it again."
-        ) from error
-    return OnnxModel(session, options)
-
-
-def _check_weights(graph: onnx.ModelProto, path: Path) -> None:
-    folder = path.resolve().parent
-    for message in _messages(graph):
-        if not isinstance(message, onnx.TensorProto) or message.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        for entry in message.external_data:
-            file = folder / entry.value
-            if entry.key == "location" and not (file.resolve().is_relative_to(folder) and file.is_file()):
-                raise ModelError(
-                    f"weights beside an ONNX file must lie in its folder, but {str(path)!r} asks for "
-                    f"{entry.value!r}. Put model and weights into one folder, without links."
-                )
-
-
-def _check_operations(graph: onnx.ModelProto, path: Path) -> None:
-    known = DOMAINS | {function.domain for function in graph.functions}
-    for message in _messages(graph):
-        if isinstance(message, onnx.NodeProto) and message.domain not in known:
-            raise ModelError(
-                f"an ONNX file must use ONNX's own operations, but {str(path)!r} uses "
-                f"{message.domain}.{message.op_type}. Export it without custom operations, or pass a function that "
-                "runs it with your own session."
-            )
-
-
-def _messages(message: Any) -> Iterator[Any]:
-    """Walk through every part of a graph: subgraphs, functions and constants too."""
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for each in value if isinstance(value, list) or hasattr(value, "add") else [value]:
-                yield from _messages(each)
+    return OnnxModel(OnnxFile(path), options)
 
 
 def _input(session: onnxruntime.InferenceSession, options: Options) -> Any:
