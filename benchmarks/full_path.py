@@ -13,15 +13,13 @@ The 729 positions of a 224 x 224 picture are cut to 81 (window 32, stride 24): t
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from measure import machine
+from measure import ROOT, ask, machine
 
-ROOT = Path(__file__).parents[1]
 PARTS = {
     "captum": (".venv-peers", "captum", None),
     "gradient": (".venv-peers", "gradient", None),
@@ -36,14 +34,7 @@ PARTS = {
 def run(part: str, words: list[str]) -> dict[str, Any] | None:
     """One part in its own process; None where its environment is not there."""
     environment, section, backend = PARTS[part]
-    python = ROOT / environment / "bin" / "python"
-    if not python.exists():
-        print(f"{part}: left out, {environment} is not there", file=sys.stderr)
-        return None
-    variables = {**os.environ, **({"KERAS_BACKEND": backend} if backend else {})}
-    command = [str(python), str(ROOT / "benchmarks" / "sections.py"), section, *words]
-    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return ask(environment, "sections.py", section, *words, **({"KERAS_BACKEND": backend} if backend else {}))
 
 
 def earlier(out: Path) -> dict[str, Any]:

@@ -1,16 +1,41 @@
 """Timing side by side: contenders take turns in one process, so that what else the machine does hits all alike."""
 
+import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-PACKAGES = ("eyeline", "numpy", "torch", "captum", "keras", "tensorflow", "jax", "onnxruntime")
+ROOT = Path(__file__).parents[1]
+PACKAGES = (
+    "eyeline", "numpy", "torch", "captum", "openvino", "keras", "tensorflow", "xplique", "tf-explain", "jax",
+    "onnxruntime",
+)  # fmt: skip
+
+
+def ask(environment: str, script: str, *words: str, **variables: str) -> dict[str, Any] | None:
+    """Run a script of this folder in a process and an environment of its own: the JSON of the last line it prints.
+
+    None where the environment is not there.
+    """
+    python = ROOT / environment / "bin" / "python"
+    if not python.exists():
+        report(f"{words[0]}: left out, {environment} is not there")
+        return None
+    command = [str(python), str(ROOT / "benchmarks" / script), *words]
+    done = subprocess.run(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -29,6 +54,12 @@ def take_turns(contenders: dict[str, Callable[[], object]], budget: float, least
             times[name].append(seconds(contenders[name]))
         rounds += 1
     return times
+
+
+def quickest(settings: dict[Any, Callable[[], object]]) -> tuple[Any, dict[Any, float]]:
+    """The setting under which a contender is at its best, and the seconds of each that was tried."""
+    tried = {setting: seconds(call) for setting, call in settings.items()}
+    return min(tried, key=tried.__getitem__), tried
 
 
 def summary(times: list[float]) -> dict[str, float]:

@@ -203,6 +203,39 @@ def convnext_tiny(classes: int = 1000) -> nn.Module:
     return nn.Sequential(*layers, *pooled, nn.Linear(width, classes))
 
 
+class Excited(nn.Module):
+    """Squeeze and excitation: each channel times a factor that is made of all channels' means."""
+
+    def __init__(self, channels: int, squeezed: int):
+        super().__init__()
+        squeeze = [nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, squeezed, 1), nn.SiLU(inplace=True)]
+        self.factor = nn.Sequential(*squeeze, nn.Conv2d(squeezed, channels, 1), nn.Sigmoid())
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * self.factor(images)
+
+
+def efficientnet_b0(classes: int = 1000) -> nn.Module:
+    layers: list[nn.Module] = [*conv(3, 32, 3, 2, activation=nn.SiLU)]
+    inputs = 32
+    stages = (
+        (1, 16, 1, 1, 3), (6, 24, 2, 2, 3), (6, 40, 2, 2, 5), (6, 80, 3, 2, 3),
+        (6, 112, 3, 1, 5), (6, 192, 4, 2, 5), (6, 320, 1, 1, 3),
+    )  # fmt: skip
+    for expansion, outputs, count, stride, kernel in stages:
+        for block in range(count):
+            width, step = inputs * expansion, 1 if block else stride
+            branch = nn.Sequential(
+                *(conv(inputs, width, 1, activation=nn.SiLU) if expansion > 1 else ()),
+                *conv(width, width, kernel, step, groups=width, activation=nn.SiLU),
+                Excited(width, inputs // 4),
+                *conv(width, outputs, 1, activation=None),
+            )
+            layers.append(Residual(branch) if step == 1 and inputs == outputs else branch)
+            inputs = outputs
+    return nn.Sequential(*layers, *conv(inputs, 1280, 1, activation=nn.SiLU), *head(1280, classes))
+
+
 class Lite0(nn.Module):
     """EfficientNet-Lite0 with its ImageNet weights, in image space: its preprocessing written out."""
 
@@ -229,7 +262,11 @@ NETWORKS: dict[str, Build] = {
     "DenseNet121": densenet121,
     "GoogLeNet": googlenet,
     "ConvNeXt-T": convnext_tiny,
+    "EfficientNet-B0": efficientnet_b0,
 }
+
+
+NAMES = (*NETWORKS, "EfficientNet-Lite0")
 
 
 def side(name: str) -> int:
@@ -252,6 +289,12 @@ def build(name: str, classes: int | None = None, size: int | None = None, seed: 
         with torch.no_grad():
             network.train()(torch.from_numpy(pixels).movedim(-1, 1))
     return network.eval()
+
+
+def network(name: str) -> nn.Module:
+    """One of `NAMES` as the benchmarks run it: with random weights, or the real ones that the package brings."""
+    module = Lite0().eval() if name == "EfficientNet-Lite0" else build(name)
+    return module.requires_grad_(False)
 
 
 def pictures(count: int, size: int, seed: int = 0) -> np.ndarray:

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from measure import Peak, limit_threads, machine, ratio, seconds, summary, take_turns, versions
+from measure import Peak, limit_threads, machine, quickest, ratio, report, summary, take_turns, versions
 
-PERTURBATIONS = (1, 4, 8, 16, 32)
 QUICK = ("small", "ResNet18", "MobileNetV2")
 Arguments = argparse.Namespace
 Record = dict[str, Any]
@@ -23,12 +22,10 @@ Record = dict[str, Any]
 def networks(arguments: Arguments) -> Iterator[tuple[str, Any, Any, Any]]:
     """Name, torch module on (n, 3, rows, columns) in image space, eyeline's model of it, one image channels last."""
     import eyeline
-    from networks import NETWORKS, Lite0, build, pictures, side
+    from networks import NAMES, network, pictures, side
 
-    for name in arguments.only or (QUICK if arguments.quick else (*NETWORKS, "EfficientNet-Lite0")):
-        module = Lite0().eval() if name == "EfficientNet-Lite0" else build(name)
-        module.requires_grad_(False)
-        size = side(name)
+    for name in arguments.only or (QUICK if arguments.quick else NAMES):
+        module, size = network(name), side(name)
         yield name, module, eyeline.load(module, input_size=(size, size)), pictures(1, size, seed=1)
 
 
@@ -49,28 +46,25 @@ def captum(arguments: Arguments) -> Record:
 def race(module: Any, model: Any, image: Any, window: int, stride: int, budget: float) -> Record:
     """One network's rounds; what Captum does best at is tried first."""
     import numpy as np
-    import torch
-    from captum.attr import Occlusion
 
+    import contenders
     import eyeline
 
-    planes = torch.from_numpy(np.moveaxis(image, -1, 1).copy())
+    planes = contenders.planes(image)
     method = eyeline.Occlusion(window=window, stride=stride, baseline=eyeline.Constant(0), engine="full")
     first = method(model, image)
     target = int(first.weights[0].argmax())
-    shape = {"sliding_window_shapes": (3, window, window), "strides": (3, stride, stride), "baselines": 0}
 
     def theirs(many: int) -> Any:
-        return Occlusion(module).attribute(planes, target=target, perturbations_per_eval=many, **shape)
+        return contenders.captum(module, planes, target, (window, window), (stride, stride), many)
 
-    tried = {many: seconds(lambda many=many: theirs(many)) for many in PERTURBATIONS}
-    best = min(tried, key=tried.__getitem__)
-    contenders = {
+    best, tried = quickest({many: lambda many=many: theirs(many) for many in contenders.PERTURBATIONS})
+    runners = {
         "eyeline": lambda: method(model, image),
         "captum": lambda: theirs(best),
-        "loop": lambda: loop(module, planes, target, window, stride),
+        "loop": lambda: contenders.loop(module, planes, first.sweep.boxes),
     }
-    times = take_turns(contenders, budget)
+    times = take_turns(runners, budget)
     return {
         "positions": len(first.sweep.boxes),
         "captum_perturbations_per_eval": best,
@@ -83,31 +77,14 @@ def race(module: Any, model: Any, image: Any, window: int, stride: int, budget: 
     }
 
 
-def loop(module: Any, planes: Any, target: int, window: int, stride: int) -> Any:
-    """What one writes first: cover, run, note the score."""
-    import torch
-
-    drops = []
-    with torch.no_grad():
-        clean = module(planes)[0, target]
-        for row in range(0, planes.shape[2] - window + 1, stride):
-            for column in range(0, planes.shape[3] - window + 1, stride):
-                covered = planes.clone()
-                covered[:, :, row : row + window, column : column + window] = 0
-                drops.append(clean - module(covered)[0, target])
-    return torch.stack(drops)
-
-
 def gradient(arguments: Arguments) -> Record:
     """One saliency map against one bare forward and backward pass."""
-    import numpy as np
-    import torch
-
+    import contenders
     import eyeline
 
     found: Record = {}
     for name, module, model, image in networks(arguments):
-        planes = torch.from_numpy(np.moveaxis(image, -1, 1).copy())
+        planes = contenders.planes(image)
 
         def bare(module: Any = module, planes: Any = planes) -> Any:
             leaf = planes.clone().requires_grad_()
@@ -215,10 +192,6 @@ def start(arguments: Arguments) -> Record:
     base = summary(times["numpy"])["median"]
     above = {name: summary(times[name])["median"] - base for name in contenders if name != "numpy"}
     return {"seconds": {key: summary(value) for key, value in times.items()}, "above_numpy": above}
-
-
-def report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 SECTIONS: dict[str, Callable[[Arguments], Record]] = {

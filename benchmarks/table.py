@@ -1,10 +1,12 @@
 """Write the figures of a benchmark run as markdown: nobody copies one by hand.
 
     python benchmarks/table.py benchmarks/full_path.json
-    python benchmarks/table.py benchmarks/full_path.json --into docs/speed.md
-    python benchmarks/table.py benchmarks/full_path.json --check
+    python benchmarks/table.py benchmarks/full_path.json --into docs/benchmarks.md
+    python benchmarks/table.py benchmarks/engine.json --into docs/benchmarks.md README.md
+    python benchmarks/table.py benchmarks/engine.json --check
 
-`--into` replaces what stands between `<!-- full_path -->` and `<!-- end -->`; `--check` fails where a bar is missed.
+`--into` replaces what stands between `<!-- full_path -->` and `<!-- end -->`, for the engine between `<!-- engine -->`
+or `<!-- speed -->` and `<!-- end -->`; `--check` fails where a bar is missed.
 """
 
 import argparse
@@ -13,6 +15,8 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+
+import engine_tables
 
 BARS = {"captum": 1.0, "lecture": 20.0, "gradient": 1.15, "import eyeline": 0.25, "eyeline --help": 0.5}
 Parts = dict[str, Any]
@@ -129,23 +133,35 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def blocks(record: dict[str, Any]) -> dict[str, str]:
+    """Text by the name of the marker that it stands under."""
+    return engine_tables.blocks(record) if "peers" in record["parts"] else {"full_path": table(record)}
+
+
+def filled(page: str, texts: dict[str, str]) -> str:
+    """A page with every text between its marker and the end."""
+    for name, text in texts.items():
+        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = between.sub(lambda found, text=text: found[1] + text + found[2], page)
+    return page
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("record", type=Path)
-    parser.add_argument("--into", type=Path)
+    parser.add_argument("--into", type=Path, nargs="+", default=[])
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     record = json.loads(arguments.record.read_text(encoding="utf-8"))
-    written = table(record)
-    if arguments.into:
-        page = arguments.into.read_text(encoding="utf-8")
-        between = re.compile(r"(<!-- full_path -->\n).*?(<!-- end -->)", re.DOTALL)
-        if not between.search(page):
-            sys.exit(f"{arguments.into} must hold <!-- full_path --> and <!-- end -->, but it does not.")
-        arguments.into.write_text(between.sub(lambda found: found[1] + written + found[2], page), encoding="utf-8")
-    else:
-        print(written)
-    lost = missed(record["parts"])
+    texts = blocks(record)
+    for path in arguments.into:
+        page = path.read_text(encoding="utf-8")
+        if not any(f"<!-- {name} -->" in page for name in texts):
+            sys.exit(f"{path} must hold <!-- {next(iter(texts))} --> and <!-- end -->, but it does not.")
+        path.write_text(filled(page, texts), encoding="utf-8")
+    if not arguments.into:
+        print("\n".join(texts.values()))
+    lost = (engine_tables.missed if "peers" in record["parts"] else missed)(record["parts"])
     print("\n".join(lost) or "every bar is met", file=sys.stderr)
     if arguments.check and lost:
         sys.exit(1)
