@@ -292,7 +292,7 @@ def test_average_pool_is_the_dense_one(backend, data, counted):
 @given(source=sources())
 def test_global_sum_change_is_the_difference_of_the_sums(backend, source):
     expected = (source.whole().double() - source.clean.movedim(-1, 0).double()).sum((2, 3))
-    like(backend.global_sum_change(source), expected.float(), 1e-6)
+    like(backend.global_sum_change(source), expected, 1e-12)
 
 
 def convolve(backend, source, box, weights, bias, padding, activation, ranges):

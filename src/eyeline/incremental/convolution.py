@@ -4,6 +4,7 @@ Which way is quickest depends on the shape alone: one matrix product on the rows
 loop over depthwise taps, or gathered patches times a matrix.
 """
 
+import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
@@ -11,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from eyeline.errors import UnsupportedError
 from eyeline.incremental import winograd
-from eyeline.incremental.graph import Conv
+from eyeline.incremental.graph import Conv, Node
 from eyeline.incremental.windows import Frame, Windows, taps
 
 TILES = 2**22
@@ -34,8 +36,10 @@ class Layer(NamedTuple):
     bytes: int
 
 
-def prepare(conv: Conv, inputs: int, kernels: ModuleType) -> Layer:
+def prepare(node: Node, inputs: int, kernels: ModuleType) -> Layer:
     """Choose the way and lay the weights out for it."""
+    conv = node.operation
+    assert isinstance(conv, Conv)
     rows, columns = conv.geometries
     outputs = len(conv.weight)
     dense = rows.dilation == columns.dilation == rows.stride == columns.stride == 1
@@ -44,8 +48,16 @@ def prepare(conv: Conv, inputs: int, kernels: ModuleType) -> Layer:
     if conv.groups == inputs == outputs:
         return _depthwise(conv, kernels)
     if conv.groups == 1 and dense and conv.kernel == (3, 3) and min(inputs, outputs) >= NARROW:
-        return _winograd(conv, kernels)
+        return _winograd(conv, node.name, kernels)
     return _gathered(conv, kernels)
+
+
+def check_finite(data: Tensor, name: str) -> None:
+    """Raise an UnsupportedError where a number is not finite: windows cannot follow it exactly."""
+    if not math.isfinite(data.sum()):
+        raise UnsupportedError(
+            f"layers must give finite numbers for the incremental engine, but {name!r} does not. Use engine='full'."
+        )
 
 
 def _pointwise(conv: Conv, kernels: ModuleType) -> Layer:
@@ -72,7 +84,7 @@ def _gathered(conv: Conv, kernels: ModuleType) -> Layer:
     return Layer(run, packed.values.nbytes)
 
 
-def _winograd(conv: Conv, kernels: ModuleType) -> Layer:
+def _winograd(conv: Conv, name: str, kernels: ModuleType) -> Layer:
     matrices = winograd.weights(conv.weight)
     _, inputs, outputs = matrices.shape
     packed = kernels.pack(matrices)
@@ -86,6 +98,7 @@ def _winograd(conv: Conv, kernels: ModuleType) -> Layer:
             tiles = (start, min(start + step, total))
             products = kernels.product(kernels.winograd_in(source, frame.box, padding, tiles), packed)
             kernels.winograd_out(products, frame.box, frame.offsets, tiles, conv.bias, conv.activation, out)
+        check_finite(out, name)  # an infinity would spread as NaN over its tile, and a later layer may clip it
         return out
 
     return Layer(run, packed.values.nbytes)

@@ -170,10 +170,10 @@ def average_pool(
 
 
 def global_sum_change(source: Source) -> Tensor:
-    """Return by how much each position changes the sum over the map, (n, channels)."""
+    """Return by how much each position changes the sum over the map, (n, channels), float64."""
     sums = torch.empty(len(source.box), source.clean.shape[2], dtype=torch.float64)
     LIBRARY.eyeline_global_sum_change(_source(source), len(source.box), sums.data_ptr())
-    return sums.float()
+    return sums
 
 
 def winograd_in(source: Source, box: np.ndarray, padding: Pair, tiles: Pair) -> Tensor:

@@ -79,6 +79,13 @@ class Plan:
         sizes = [BYTES * node.shape[-1] * float(areas(boxes).mean()) for node, boxes in self._known()]
         return int(max(a + b for a, b in zip(sizes, sizes[1:] or [0.0], strict=False)))
 
+    def rows(self, place: int, start: int, stop: int) -> tuple[np.ndarray, Offsets]:
+        """Return the boxes of some positions at a node, (n, 4), and where each one's pixels begin among theirs."""
+        boxes, offsets = self.boxes[place], self.offsets[place]
+        assert boxes is not None
+        assert offsets is not None
+        return boxes[start:stop].reshape(stop - start, 4), offsets[start : stop + 1] - offsets[start]
+
     def _known(self) -> list[tuple[Node, Boxes]]:
         pairs = zip(self.graph.nodes, self.boxes, strict=True)
         return [(node, boxes) for node, boxes in pairs if boxes is not None]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from eyeline._typing import Boxes, Images, Scores
 from eyeline.incremental import dense
-from eyeline.incremental.convolution import Layer, prepare
+from eyeline.incremental.convolution import Layer, check_finite, prepare
 from eyeline.incremental.graph import Conv, Flatten, GlobalMean, Graph, Linear, Node
 from eyeline.incremental.kernels import kernels as choose
 from eyeline.incremental.plan import Plan, around, local_nodes, plan
@@ -58,7 +58,7 @@ class Engine:
         self._local = local_nodes(self.graph)
         nodes = self.graph.nodes
         self._layers: dict[int, Layer] = {
-            place: prepare(node.operation, nodes[node.inputs[0]].shape[2], kernels)
+            place: prepare(node, nodes[node.inputs[0]].shape[2], kernels)
             for place, node in enumerate(nodes)
             if self._local[place] and isinstance(node.operation, Conv)
         }
@@ -132,12 +132,17 @@ class Engine:
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is untyped here
     def clean(self, image: Tensor) -> Clean:
-        """Run the network on one image, (rows, columns, channels)."""
+        """Run the network on one image, (rows, columns, channels).
+
+        Raises:
+            UnsupportedError: a layer gives numbers that are not finite: what replaces them could not be told.
+        """
         maps: dict[int, Tensor] = {}
 
         def visit(place: int, node: Node, inputs: list[Tensor]) -> Tensor:
             found = self._dense(place, inputs, 1) if place else image[None].contiguous()
             if self._local[place]:
+                check_finite(found, node.name)
                 maps[place] = found[0]
             return found
 
@@ -196,7 +201,7 @@ class Engine:
         found: dict[int, Tensor] = {}
         for place, node in enumerate(self.graph.nodes):
             if self._local[place]:
-                frame = _frame(plan, place, *span, clean.maps[place])
+                frame = Frame(*plan.rows(place, *span), clean.maps[place])
                 if node.inputs:
                     data = self._compute(place, windows, frame, kept is None)
                 else:
@@ -226,8 +231,9 @@ class Engine:
         if isinstance(node.operation, Flatten):
             return dense.apply(node.operation, [source.whole()], node.shape, len(source.box))
         size = source.clean.shape[0] * source.clean.shape[1]
-        mean = source.clean.mean((0, 1)) + self._kernels.global_sum_change(source).float() / size
-        return mean.reshape(-1, *node.shape)
+        # float64: what a huge value leaves behind when it goes would drown the others
+        mean = source.clean.double().mean((0, 1)) + self._kernels.global_sum_change(source) / size
+        return mean.float().reshape(-1, *node.shape)
 
     def _dense_part(self, found: dict[int, Tensor], images: int) -> Tensor:
         """Run everything behind the windows on whole tensors."""
@@ -240,10 +246,3 @@ class Engine:
                 if self._last[each] == place:
                     found.pop(each, None)
         return found[len(self.graph.nodes) - 1].reshape(images, -1)
-
-
-def _frame(plan: Plan, place: int, start: int, stop: int, clean: Tensor) -> Frame:
-    boxes, offsets = plan.boxes[place], plan.offsets[place]
-    assert boxes is not None
-    assert offsets is not None
-    return Frame(boxes[start:stop].reshape(stop - start, 4), offsets[start : stop + 1] - offsets[start], clean)

@@ -174,11 +174,11 @@ def average_pool(
 
 
 def global_sum_change(source: Source) -> Tensor:
-    """Return by how much each position changes the sum over the map, (n, channels)."""
+    """Return by how much each position changes the sum over the map, (n, channels), float64."""
     places = lookup.pixels(source.box, source.offsets, source.clean.device)
-    change = source.data - source.clean[places[1], places[2]]
+    change = source.data.double() - source.clean[places[1], places[2]].double()
     sums = torch.zeros(len(source.box), change.shape[1], dtype=torch.float64, device=change.device)
-    return sums.index_add_(0, places[0], change.double()).float()
+    return sums.index_add_(0, places[0], change)
 
 
 def winograd_in(source: Source, box: np.ndarray, padding: Pair, tiles: Pair) -> Tensor:

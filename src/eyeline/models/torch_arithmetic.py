@@ -71,6 +71,8 @@ def _per_channel(source: Any, constant: Any) -> Tensor | None:
     shape = (*[1] * (axes - given.ndim), *given.shape)
     if any(length != 1 for axis, length in enumerate(shape) if axis != source.channel):
         return None
+    if given.numel() not in (1, source.shape[-1]):  # a map of one channel that becomes several
+        return None
     return given.reshape(-1).expand(source.shape[-1]).clone()
 
 
