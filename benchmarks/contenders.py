@@ -1,6 +1,7 @@
 """The same work by everyone: the scores of an image with each of some boxes set to 0, as functions to be timed."""
 
 import copy
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -151,6 +152,7 @@ def captum(
 
 def openvino(module: nn.Module, image: Tensor, boxes: np.ndarray, batch: int, precision: str | None = "f32") -> Run:
     """OpenVINO's dense pass in float32; `precision` None is its own choice, which may be bfloat16."""
+    sys.modules["openvino_telemetry"] = None  # it would report every import and conversion; nothing here may
     import openvino
 
     with warnings.catch_warnings():

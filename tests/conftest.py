@@ -12,7 +12,17 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 from jaxtyping import install_import_hook
 
 # The inner parts, which trust their types; the doors stay unchecked, so that their own sentences are tested.
-NAMES = ("torch", "keras", "keras_passes", "keras_input", "savedmodel", "savedmodel_scan", "onnx", "function")
+NAMES = (
+    "torch",
+    "keras",
+    "keras_passes",
+    "keras_input",
+    "savedmodel",
+    "savedmodel_scan",
+    "onnx",
+    "openvino",
+    "function",
+)
 ADAPTERS = [f"eyeline.models.{name}" for name in NAMES]
 install_import_hook(["eyeline.attribution", "eyeline.methods.base", *ADAPTERS], "beartype.beartype")
 

@@ -502,14 +502,7 @@ def right_or_refused(module, images, **given):
 
 
 OPEN = {
-    "a_border": "a write into a view of the image is left out of the graph",
-    "infinite pixel, compared-covered": "an infinity leaves a mean as NaN, which the network may swallow",
-    "infinite pixel, wide, replaced": "an infinity becomes NaN in Winograd's transforms, which the network may swallow",
-    "huge pixel, squashed-covered": "a huge value leaves its rounding behind in a mean of single precision",
-    "huge pixel, gated-covered": "a huge value leaves its rounding behind in a mean of single precision",
     "huge pixel, wide": "a huge value's rounding spreads over its tile in Winograd's transforms",
-    "complex numbers]": "complex numbers on the way raise a bare TypeError",
-    "little noise": "a network's own randomness is not looked for, so less than the proof allows goes unseen",
 }
 
 

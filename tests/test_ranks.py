@@ -30,8 +30,10 @@ HOMES = {
         for path in SOURCE.glob(pattern)
     }
     | {f"models/onnx_{name}.py" for name in ("importer", "operations", "elementwise")}
-    | {"models/bundled.py", "models/lite0.py", "models/keras_passes.py"},
-    "keras": {"models/keras.py", "models/keras_files.py", "models/keras_passes.py", "lecture/network.py"},
+    | {f"models/keras_{name}.py" for name in ("eager", "elementwise", "graph", "passes", "readings")}
+    | {"models/bundled.py", "models/lite0.py"},
+    "keras": {f"models/{name}.py" for name in ("keras", "keras_eager", "keras_files", "keras_passes")}
+    | {"lecture/network.py"},
     "tensorflow": {"models/keras_passes.py", "models/savedmodel.py", "models/savedmodel_scan.py"},
     "jax": {"models/keras_passes.py"},
     "onnx": {path.relative_to(SOURCE).as_posix() for path in SOURCE.glob("models/onnx*.py")},

@@ -1,4 +1,4 @@
-"""The command: `eyeline demo | explain | lecture | models | methods`.
+"""The command: `eyeline demo | explain | plan | lecture | models | methods`.
 
 Importing this file loads no framework and no matplotlib. Exit codes: 0 done; 1 an image was refused, the others
 are done; 2 usage: a flag or a model that cannot be. Ctrl-C: 130; what is done is kept, and nothing is half-written.
@@ -16,10 +16,10 @@ import typer
 from rich.markup import escape
 
 from eyeline.command import flags as making
-from eyeline.command.settings import Opening, Writing
+from eyeline.command.settings import Opening, Planning, Writing
 from eyeline.command.words import printable
 from eyeline.errors import Error
-from eyeline.methods import METHODS, build
+from eyeline.methods import METHODS, Occlusion, build
 from eyeline.models.load import load
 from eyeline.target import parse
 
@@ -35,6 +35,18 @@ app = typer.Typer(
 METHOD_FLAGS = making.parameters(METHODS, "Settings of {owners}")
 OPENING_FLAGS = making.parameters({"": Opening}, "The model")
 WRITING_FLAGS = making.parameters({"": Writing}, "What is written")
+PLANNED: making.Owners = {"occlusion": Occlusion}
+PLANNED_FLAGS = making.parameters(PLANNED, "Settings of {owners}")
+PLANNING_FLAGS = making.parameters({"": Planning}, "The time")
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A file, a folder, package.module:name, or bundled; see eyeline models.",
+        show_default=False,
+    ),
+]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -77,14 +89,7 @@ def _top(
 @app.command()
 @making.extended([*METHOD_FLAGS, *OPENING_FLAGS, *WRITING_FLAGS])
 def explain(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A file, a folder, package.module:name, or bundled; see eyeline models.",
-            show_default=False,
-        ),
-    ],
+    model: ModelArgument,
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.", show_default=False)
     ],
@@ -114,6 +119,32 @@ def explain(
         opened = load(model, **opening.words(model))
         code = Run(opened, chosen, method, wanted, writing, say, complain)(images)
     raise typer.Exit(code)
+
+
+@app.command()
+@making.extended([*PLANNED_FLAGS, *OPENING_FLAGS, *PLANNING_FLAGS])
+def plan(
+    model: ModelArgument,
+    image: Annotated[
+        str | None, typer.Argument(metavar="IMAGE", help="An image file; left out, noise of the model's size.")
+    ] = None,
+    **flags: Any,
+) -> None:
+    """Say what an occlusion run would do and how long it would take, before it runs; about half a minute.
+
+    With --budget it proposes the finest stride that fits the time, and prints the command for it.
+    """
+    from eyeline.command import plan as planning
+
+    with usage():
+        method = Occlusion(**_given(PLANNED, PLANNED_FLAGS, flags, "occlusion"))
+        budget = Planning(**_given({"": Planning}, PLANNING_FLAGS, flags)).seconds()
+        opening = Opening(**_given({"": Opening}, OPENING_FLAGS, flags))
+        opened = load(model, **opening.words(model))
+        proposed = planning.plan(opened, image, method, budget, say)
+        if proposed is not None:
+            told = {each.name: flags[each.name] for each in (*PLANNED_FLAGS, *OPENING_FLAGS)}
+            say(planning.command(model, image or "IMAGE", told, *proposed))
 
 
 @app.command()

@@ -7,9 +7,9 @@ import test_known_answers
 import test_mathematics
 
 from eyeline import attribution, baseline
-from eyeline.methods import gradient, occlusion
+from eyeline.methods import derivatives, occlusion
 
-grid, lay, gaussian, reduce = occlusion.grid, attribution.lay, baseline.gaussian, gradient.reduce
+grid, lay, gaussian, reduce = occlusion.grid, attribution.lay, baseline.gaussian, derivatives.reduce
 values, constant, mean = attribution.Sweep.values, baseline.Constant.__call__, baseline.Mean.__call__
 
 
@@ -115,19 +115,19 @@ BREAKS = {
     "blur too wide": ((baseline, "gaussian", lambda sigma: gaussian(1.05 * sigma)), (every_setting, defaults)),
     "blur cut too early": ((baseline, "gaussian", ends_cut_off), (every_setting, defaults)),
     "gradient's sign flipped": (
-        (gradient, "reduce", lambda pixels, channels: reduce(-pixels, channels)),
+        (derivatives, "reduce", lambda pixels, channels: reduce(-pixels, channels)),
         (cn1_gradient, linear_gradient, linear_pixels),
     ),
     "gradient shifted by a row": (
-        (gradient, "reduce", lambda pixels, channels: reduce(np.roll(pixels, 1, axis=1), channels)),
+        (derivatives, "reduce", lambda pixels, channels: reduce(np.roll(pixels, 1, axis=1), channels)),
         (cn1_gradient, linear_gradient, finite_differences),
     ),
     "gradient a thousandth too large": (
-        (gradient, "reduce", lambda pixels, channels: reduce(np.float32(1.001) * pixels, channels)),
+        (derivatives, "reduce", lambda pixels, channels: reduce(np.float32(1.001) * pixels, channels)),
         (finite_differences, linear_gradient),
     ),
     "mean for maximum": (
-        (gradient, "reduce", lambda pixels, channels: reduce(pixels, channels and "mean_abs")),
+        (derivatives, "reduce", lambda pixels, channels: reduce(pixels, channels and "mean_abs")),
         (linear_gradient,),
     ),
 }

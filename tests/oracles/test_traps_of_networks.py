@@ -93,7 +93,7 @@ def state(network):
 
 @pytest.mark.parametrize("stops", [None, 1, 4])
 @pytest.mark.parametrize(
-    "method", [eyeline.Occlusion(window=2, batch=2), eyeline.Gradient()], ids=["occlusion", "gradient"]
+    "method", [eyeline.Occlusion(window=2, batch=1), eyeline.Gradient()], ids=["occlusion", "gradient"]
 )
 @pytest.mark.parametrize("mode", ["train", "eval", "mixed"])
 def test_the_network_is_as_before_also_after_an_error(method, mode, stops):

@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from eyeline import baseline
 from eyeline.errors import InputError, nearest
+from eyeline.methods import METHODS, Method, build, known
 
 Owners = Mapping[str, type[Any]]
 """Settings dataclasses by name; the flags of all of them stand side by side."""
@@ -44,7 +45,7 @@ def extended(parameters: list[inspect.Parameter]) -> Callable[[Callable[..., Non
 def parameters(owners: Owners, panel: str) -> list[inspect.Parameter]:
     """Return one keyword per field that text can set; None is its value where the flag is left out.
 
-    `{owners}` in the title of the help's panel becomes the names of those that have the field.
+    `{owners}` in the title of the help's panel becomes the names of those that have the field, where they are few.
     """
     made: dict[str, inspect.Parameter] = {}
     for kind in owners.values():
@@ -86,6 +87,8 @@ def read(hint: Any, text: str, flag: str) -> Any:
         InputError: the type cannot read it; the sentence names the flag.
     """
     words, parts = _words(hint), _parts(hint)
+    if hint is bool:
+        return _word(["yes", "no"], text, flag) == "yes"
     if text == "none" and NoneType in parts:
         return None
     if _is_list(hint):
@@ -119,12 +122,11 @@ def metavar(hint: Any) -> str | None:
 
 
 def explained(owners: Owners, name: str) -> str:
-    """Return the help of a flag: what the docstring says, the words it takes, its default."""
+    """Return the help of a flag: what the docstring says in the command's spelling, the words it takes, its default."""
     kinds = [owners[holder] for holder in _holders(owners, name)]
     hints = [get_type_hints(kind)[name] for kind in kinds]
-    default = next(each.default for each in dataclasses.fields(kinds[0]) if each.name == name)
+    default = _default(kinds[0], name)
     text = next((text for kind in kinds if (text := documented(kind).get(name))), "")
-    # Python's spelling becomes the command's: what is None there is left out here, or the word none.
     for python, command in _SPELLINGS.items():
         text = text.replace(python, command)
     text = text.replace("None means", "Left out:") if default is None else text.replace("None:", "none:")
@@ -133,8 +135,8 @@ def explained(owners: Owners, name: str) -> str:
         words.append("none")
     named = ", ".join(baseline.BASELINES) + "; a number may follow, as blur:12"
     marks = [
-        named if any(baseline.Baseline in _parts(hint) for hint in hints) else ", ".join(words),
-        f"default {spelled(default)}" if spelled(default) and bool not in hints else "",
+        named if any(baseline.Baseline in (*_parts(hint), *get_args(hint)) for hint in hints) else ", ".join(words),
+        _defaults(owners, name) if bool not in hints else "",
     ]
     said = "; ".join(mark for mark in marks if mark)
     if not text.startswith(tuple(words)):
@@ -145,9 +147,25 @@ def explained(owners: Owners, name: str) -> str:
 def spelled(value: object) -> str:
     """Write a default as the command line takes it; nothing for None, whose meaning the help says."""
     if isinstance(value, tuple):
-        return ",".join(str(each) for each in value)
-    named = {kind: word for word, kind in baseline.BASELINES.items()}
-    return named.get(type(value), "" if value in (None, dataclasses.MISSING) else str(value))
+        return ",".join(map(spelled, value))
+    kind: Any = type(value)
+    words = {each: word for word, each in (*baseline.BASELINES.items(), *METHODS.items())}
+    if kind not in words:
+        return "" if value in (None, dataclasses.MISSING) else str(value)
+    given = [spelled(own) for each in dataclasses.fields(kind) if (own := getattr(value, each.name)) != each.default]
+    return ":".join([words[kind], *given])
+
+
+def _baselines(text: str) -> tuple[baseline.Baseline, ...]:
+    return tuple(map(baseline.parse, re.split(r",(?=[a-z])", text)))
+
+
+def _method(text: str) -> Method:
+    """Read a method with settings: "gradient", "integratedgradients:steps=20,baseline=blur:12"."""
+    name, _, rest = text.partition(":")
+    given = dict(each.partition("=")[::2] for each in re.split(r",(?=\w+=)", rest) if each)
+    known(name, given)
+    return build(name, settings(METHODS, name, given))
 
 
 def _sizes(text: str) -> int | tuple[int, ...]:
@@ -161,10 +179,12 @@ _SPELLINGS = {
     "one int or one per spatial axis": "one number or one per axis, as 8 or 8,16",
     "window // 4": "a quarter of the window",
 }
-"""What docstrings say in Python's words -> what the command's help says."""
+"""What docstrings say in Python's words -> what the command's help says; None is left out there, or the word none."""
 
 _READERS: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
     baseline.Baseline: ("WORD[:NUMBER]", "a baseline", baseline.parse),
+    tuple[baseline.Baseline, ...]: ("WORD[:NUMBER],...", "baselines, for example constant:0,blur:12", _baselines),
+    Method: ("METHOD[:SETTINGS]", "a method, for example gradient:channels=sum", _method),
     tuple[int, ...]: ("PIXELS[,PIXELS]", "whole numbers of pixels, for example 8 or 8,16", _sizes),
     int: ("INTEGER", "a whole number", int),
     float: ("NUMBER", "a number", float),
@@ -193,22 +213,34 @@ def _word(words: list[str], text: str, flag: str) -> str:
     raise InputError(f"{flag} must be one of {', '.join(words)}, but got {text!r}. {nearest(text, words)}")
 
 
+def _default(kind: type[Any], name: str) -> object:
+    return next(each.default for each in dataclasses.fields(kind) if each.name == name)
+
+
+def _defaults(owners: Owners, name: str) -> str:
+    """Word the default of the first holder, and which holders have another."""
+    said = {holder: spelled(_default(owners[holder], name)) for holder in _holders(owners, name)}
+    first, *others = dict.fromkeys(said.values())
+    rest = [f"{each} for {', '.join(holder for holder in said if said[holder] == each)}" for each in others]
+    return "; ".join([f"default {first}"] * bool(first) + rest)
+
+
 def _holders(owners: Owners, name: str) -> list[str]:
     """Name the owners that have a field which text can set."""
     hints = {owner: get_type_hints(kind).get(name) for owner, kind in owners.items()}
-    fields = {owner: {each.name for each in dataclasses.fields(kind)} for owner, kind in owners.items()}
-    return [owner for owner in owners if name in fields[owner] and (metavar(hints[owner]) or hints[owner] is bool)]
+    return [owner for owner, hint in hints.items() if hint is not None and (metavar(hint) or hint is bool)]
 
 
 def _parameter(owners: Owners, name: str, panel: str) -> inspect.Parameter:
-    hint = get_type_hints(owners[_holders(owners, name)[0]])[name]
+    holders = _holders(owners, name)
+    hint = get_type_hints(owners[holders[0]])[name]
     is_switch = hint is bool
     info = typer.Option(
         f"{option(name)}/--no-{option(name)[2:]}" if is_switch else option(name),
         metavar=" " if is_switch else escape(metavar(hint) or ""),
         help=escape(explained(owners, name)),
         show_default=False,
-        rich_help_panel=panel.format(owners=" and ".join(_holders(owners, name))),
+        rich_help_panel=panel.format(owners=" and ".join(holders) if len(holders) < 3 else "several methods"),
     )
     return inspect.Parameter(
         name,

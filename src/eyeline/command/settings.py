@@ -1,5 +1,6 @@
-"""What `eyeline explain` is told beside the method: fields here are flags of the command."""
+"""What `eyeline explain` and `plan` are told beside the method: fields here are flags of the commands."""
 
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -7,10 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from eyeline.colour import Style
+from eyeline.errors import InputError
 from eyeline.image import FitMode
 from eyeline.limits import limits
 from eyeline.models.output import Kind, Scale
 from eyeline.preprocess import Layout, as_preprocess
+
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+"""Seconds of each unit of time."""
 
 Format = Literal["png", "npz", "csv"]
 
@@ -86,3 +91,32 @@ class Writing:
 
     def __post_init__(self) -> None:
         limits([np.zeros(1)], self.scale, sides="both")
+
+
+@dataclass(frozen=True)
+class Planning:
+    """What `eyeline plan` is told.
+
+    Args:
+        budget: time that the run may take, for example 500ms, 30s or 2m: the finest stride that is expected to end
+            within it is proposed.
+    """
+
+    budget: str | None = None
+
+    def __post_init__(self) -> None:
+        self.seconds()
+
+    def seconds(self) -> float | None:
+        """Read the budget.
+
+        Raises:
+            InputError: no time.
+        """
+        if self.budget is None:
+            return None
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(ms|s|m|min|h)", self.budget)
+        value = float(found[1]) * UNITS[found[2]] if found else 0.0
+        if not value:
+            raise InputError(f"--budget must be a time, for example 500ms, 30s or 2m, but got {self.budget!r}.")
+        return value

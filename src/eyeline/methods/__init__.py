@@ -1,20 +1,53 @@
 """The methods, the table of their names, and `explain`, a thin layer over the same objects."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from eyeline.attribution import Attribution
 from eyeline.errors import InputError, nearest
 from eyeline.methods.base import Method
-from eyeline.methods.gradient import Gradient
+from eyeline.methods.blurred import BlurIG
+from eyeline.methods.expected import ExpectedGradients
+from eyeline.methods.gradient import Gradient, GradientInput
+from eyeline.methods.guided import GuidedIG
+from eyeline.methods.integrated import IntegratedGradients
 from eyeline.methods.occlusion import Occlusion
+from eyeline.methods.smooth import SmoothGrad, SmoothGradSquared, VarGrad
 from eyeline.models.base import Model
 from eyeline.models.load import load
 
-METHODS: dict[str, type[Any]] = {"occlusion": Occlusion, "gradient": Gradient}
+METHODS: dict[str, type[Any]] = {
+    "occlusion": Occlusion,
+    "gradient": Gradient,
+    "gradientinput": GradientInput,
+    "integratedgradients": IntegratedGradients,
+    "expectedgradients": ExpectedGradients,
+    "blurig": BlurIG,
+    "guidedig": GuidedIG,
+    "smoothgrad": SmoothGrad,
+    "smoothgradsquared": SmoothGradSquared,
+    "vargrad": VarGrad,
+}
 """Name -> settings. A new method is one file and one row."""
 
-__all__ = ["METHODS", "Gradient", "Method", "Occlusion", "build", "explain"]
+__all__ = [
+    "METHODS",
+    "BlurIG",
+    "ExpectedGradients",
+    "Gradient",
+    "GradientInput",
+    "GuidedIG",
+    "IntegratedGradients",
+    "Method",
+    "Occlusion",
+    "SmoothGrad",
+    "SmoothGradSquared",
+    "VarGrad",
+    "build",
+    "explain",
+    "known",
+]
 
 
 def explain(
@@ -47,6 +80,16 @@ def build(method: str, settings: dict[str, Any]) -> Method:
     Raises:
         InputError: an unknown method or an unknown setting.
     """
+    known(method, settings)
+    return METHODS[method](**settings)  # type: ignore[no-any-return]
+
+
+def known(method: str, settings: Iterable[str]) -> None:
+    """Check that the method exists, and that it has settings of these names.
+
+    Raises:
+        InputError: the nearest names are offered.
+    """
     if not isinstance(method, str):
         raise InputError(
             f"method must be the name of one, but got {method!r}. Pass one of {', '.join(METHODS)} and its settings, "
@@ -54,12 +97,10 @@ def build(method: str, settings: dict[str, Any]) -> Method:
         )
     if method not in METHODS:
         raise InputError(f"method must be one of {', '.join(METHODS)}, but got {method!r}. {nearest(method, METHODS)}")
-    kind = METHODS[method]
-    known = [field.name for field in dataclasses.fields(kind)]
+    fields = [field.name for field in dataclasses.fields(METHODS[method])]
     for name in settings:
-        if name not in known:
+        if name not in fields:
             raise InputError(
-                f"setting must be one of {', '.join(known)} (method {method!r}), but got {name!r}. "
-                + nearest(name, known)
+                f"setting must be one of {', '.join(fields)} (method {method!r}), but got {name!r}. "
+                + nearest(name, fields)
             )
-    return kind(**settings)  # type: ignore[no-any-return]

@@ -135,15 +135,15 @@ def result(
 
 def settings(method: Any) -> dict[str, Any]:
     """Return a method's name and settings as JSON can hold them."""
-    fields = {field.name: getattr(method, field.name) for field in dataclasses.fields(method)}
     plain = (type(None), bool, int, float, str)
-    return {
-        "name": type(method).__name__.lower(),
-        **{
-            key: list(value) if isinstance(value, tuple) else value if isinstance(value, plain) else repr(value)
-            for key, value in fields.items()
-        },
-    }
+
+    def stored(value: object) -> object:
+        if isinstance(value, tuple):
+            return [stored(each) for each in value]
+        return value if isinstance(value, plain) else repr(value)
+
+    fields = {field.name: stored(getattr(method, field.name)) for field in dataclasses.fields(method)}
+    return {"name": type(method).__name__.lower(), **fields}
 
 
 def choices(method: type[Any], name: str) -> tuple[str | None, ...]:

@@ -1,21 +1,20 @@
-"""Vanilla saliency: the derivative of the explained scalar with respect to every pixel."""
+"""Vanilla saliency, the derivative of the explained scalar with respect to every pixel, and that times the pixel."""
 
 import time
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
-from eyeline._typing import Images, Maps, Scores
-from eyeline.attribution import Attribution, Unit
-from eyeline.errors import ModelError, UnsupportedError
-from eyeline.methods.base import enter, finite, result, weigh
-from eyeline.methods.batches import Batches
+from eyeline._typing import Images, Scores
+from eyeline.attribution import Attribution
+from eyeline.baseline import Baseline
+from eyeline.methods.base import enter, finite, weigh
+from eyeline.methods.channels import Channels
+from eyeline.methods.checks import BLACK, baseline_of, checked, needs_gradient
+from eyeline.methods.derivatives import Explained, measured
 from eyeline.methods.progress import progress
-from eyeline.models.base import Differentiable, Model
-
-Channels = Literal["max_abs", "signed", "sum", "mean_abs", "l2"]
-"""How the derivatives of a pixel's channels become one number; None keeps every channel."""
+from eyeline.models.base import Model
 
 
 @dataclass(frozen=True)
@@ -46,86 +45,73 @@ class Gradient:
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         began = time.perf_counter()
-        given = enter(self, model, images)
-        differentiable = needs_gradient(model, "gradient")
-        pixels, names = given.images, given.names
-        weights_of = weigh(target, len(pixels), model)
-        batches = Batches(self.batch, self.memory)
+        clean, gradient = at_the_image(self, model, images, target)
+        return clean.result(self, gradient, lambda unit: f"d {unit} / d pixel value", began)
 
-        def call(start: int, stop: int) -> tuple[Scores, Scores, Images]:
-            used: list[Scores] = []
 
-            def keep(scores: Scores) -> Scores:
-                finite(scores, lambda row: f"the clean image {names[start + row]!r}")
-                used.append(weights_of(scores, start))
-                return used[0]
+@dataclass(frozen=True)
+class GradientInput:
+    """Multiply the derivative with the pixel: `(x - baseline) * ds/dx`.
 
-            scores, gradient = differentiable.gradient(pixels[start:stop], keep)
-            for row in np.flatnonzero(~np.isfinite(gradient).reshape(len(gradient), -1).all(axis=1)):
-                raise ModelError(
-                    f"derivatives must be finite, but those of {names[start + row]!r} hold NaN or infinite values. "
-                    "Check for a square root, a logarithm or a division at 0 in the model."
-                )
-            return scores, used[0], gradient
+    The change of s from the baseline to the image if s were linear; for a linear s it is exact. One forward and one
+    backward pass. Positive where the pixel, as it is, supports the target more than the baseline would.
 
-        parts = []
-        with progress(len(pixels), "gradient") as advance:
-            for start, stop, part in batches.run(len(pixels), call):
-                parts.append(part)
-                advance(stop - start)
-        scores, weights, gradient = (np.concatenate(each) for each in zip(*parts, strict=True))
-        return result(
-            self,
-            model,
-            given,
-            scores=scores,
-            weights=weights,
-            maps=reduce(gradient, self.channels),
-            quantity=lambda unit: _quantity(self.channels, unit),
-            ran={"engine": "full", "batch": batches.used},
-            began=began,
+    Args:
+        channels: "sum": the signed sum over channels; "max_abs": the largest magnitude; "signed": the number of
+            largest magnitude with its sign; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            None: one map per channel.
+        baseline: what pixels are compared with, in image space; 0, black where images lie in 0..1, is the field's
+            gradient x input.
+        batch: images a pass. None means measured within the memory budget.
+        memory: budget in mebibytes that the process may grow by while a batch runs.
+
+    Raises:
+        UnsupportedError: the model gives scores only.
+        InputError: a baseline that does not fit the images.
+        ModelError: scores or derivatives that are not finite.
+
+    References:
+        Shrikumar, Greenside, Shcherbina, Kundaje: Not Just a Black Box, arXiv:1605.01713, 2016, section 2.
+    """
+
+    channels: Channels | None = "sum"
+    baseline: Baseline = BLACK
+    batch: int | None = None
+    memory: int = 1024
+
+    def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
+        began = time.perf_counter()
+        clean, gradient = at_the_image(self, model, images, target)
+        pixels = clean.given.images
+        products = (pixels.astype(np.float64) - baseline_of(self.baseline, pixels)) * gradient
+        return clean.result(
+            self, products, lambda unit: f"linear share of the change in {unit} from the baseline", began
         )
 
 
-def needs_gradient(model: Model, method: str) -> Differentiable:
-    """Return the model as one with gradients.
+def at_the_image(method: Any, model: Model, images: object, target: object) -> tuple[Explained, Images]:
+    """Return what is explained, and ds/dx at the clean images, from one pass forward and one back."""
+    given, name = enter(method, model, images), type(method).__name__.lower()
+    differentiable = needs_gradient(model, name)
+    pixels, names = given.images, given.names
+    weights_of = weigh(target, len(pixels), model)
+    batches = measured(method.batch, method.memory, pixels)
 
-    Raises:
-        UnsupportedError: it gives scores only; the message names what works.
-    """
-    if isinstance(model, Differentiable):
-        return model
-    raise UnsupportedError(
-        f"method {method!r} must have a model with gradients, but {model.describe().get('name', 'it')!r} gives "
-        "scores only. Use method='occlusion', or load the network in its own framework (PyTorch, Keras, SavedModel)."
-    )
+    def call(start: int, stop: int) -> tuple[Scores, Scores, Images]:
+        used: list[Scores] = []
 
+        def keep(scores: Scores) -> Scores:
+            finite(scores, lambda row: f"the clean image {names[start + row]!r}")
+            used.append(weights_of(scores, start))
+            return used[0]
 
-def reduce(gradient: Images, channels: Channels | None) -> Maps:
-    """Reduce the channel axis as `Gradient.channels` says."""
-    if channels is None:
-        return gradient
-    if channels == "max_abs":
-        return np.asarray(np.abs(gradient).max(axis=-1))
-    if channels == "signed":
-        strongest = np.abs(gradient).argmax(axis=-1, keepdims=True)
-        return np.take_along_axis(gradient, strongest, axis=-1)[..., 0]
-    wide = gradient.astype(np.float64)
-    reduced = {
-        "sum": lambda: wide.sum(axis=-1),
-        "mean_abs": lambda: np.abs(wide).mean(axis=-1),
-        "l2": lambda: np.sqrt(np.square(wide).sum(axis=-1)),
-    }[channels]()
-    return np.asarray(reduced, dtype=np.float32)
+        scores, gradient = differentiable.gradient(pixels[start:stop], keep)
+        return scores, used[0], checked(gradient, lambda row: repr(names[start + row]))
 
-
-def _quantity(channels: Channels | None, unit: Unit) -> str:
-    words = {
-        None: "per channel",
-        "max_abs": "largest magnitude over channels",
-        "signed": "of largest magnitude over channels",
-        "sum": "summed over channels",
-        "mean_abs": "mean magnitude over channels",
-        "l2": "Euclidean norm over channels",
-    }
-    return f"d {unit} / d pixel value, {words[channels]}"
+    parts = []
+    with progress(len(pixels), name) as advance:
+        for start, stop, part in batches.run(len(pixels), call):
+            parts.append(part)
+            advance(stop - start)
+    scores, weights, gradient = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Explained(differentiable, given, scores, weights, batches), gradient

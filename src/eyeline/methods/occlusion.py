@@ -14,7 +14,9 @@ from eyeline.baseline import Baseline, Blur
 from eyeline.errors import InputError
 from eyeline.methods.base import enter, finite, result, weigh
 from eyeline.methods.batches import Batches
-from eyeline.methods.sweeps import Covered, Path, Sweeper
+from eyeline.methods.covered import Covered
+from eyeline.methods.paths import Path
+from eyeline.methods.sweeps import Sweeper
 from eyeline.models.base import Model
 from eyeline.window import Edge, Overlap, Size, default_stride, default_window, grid, per_axis
 
@@ -41,10 +43,14 @@ class Occlusion:
         memory: budget in mebibytes that the process may grow by while a batch runs, as Linux measures it. On
             other systems, which do not say, a measured batch has at most 16 images.
         engine: "full" runs the whole network on every covered image, "incremental" only what a window can
-            change: the same scores, many times sooner where the network is local. "auto" takes the sooner one.
+            change: the same scores, many times sooner where the network is local. "folded" and "openvino" run the
+            whole network too, simplified or by OpenVINO. "auto" takes the soonest.
+        verify: covered images that are run in full as well, at random, where another path runs: 1 or more. Where
+            one differs, the full path runs, and a warning names the layer at which the two part.
 
     Raises:
-        UnsupportedError: engine="incremental" and a model whose graph cannot be read.
+        UnsupportedError: an engine is asked for and the model's graph cannot be read.
+        MissingDependencyError: engine="openvino" and it is not installed.
         InputError: window or stride that do not fit the image, a baseline that does not fit it.
         ModelError: scores that are not finite; the sentence names the window.
 
@@ -70,6 +76,7 @@ class Occlusion:
     batch: int | None = None
     memory: int = 1024
     engine: Path = "auto"
+    verify: int = 1
 
     def __post_init__(self) -> None:
         for name in ("window", "stride"):
@@ -79,10 +86,9 @@ class Occlusion:
         began = time.perf_counter()
         given = enter(self, model, images)
         pixels, size = given.images, given.images.shape[1:-1]
-        window = default_window(size) if self.window is None else per_axis(self.window, len(size), "window")
-        stride = default_stride(window) if self.stride is None else per_axis(self.stride, len(size), "stride")
+        window, stride = self.sizes(size)
         boxes = grid(size, window, stride, self.edge)
-        covered = self._covered(pixels)
+        covered = self.covered(pixels)
         batches = Batches(self.batch, self.memory)
 
         started = time.perf_counter()
@@ -92,9 +98,9 @@ class Occlusion:
         reference = clean
         if self.keep:
             reference = _scores(model, batches, covered, lambda row: f"{given.names[row]!r}, all covered")
-        sweeper = Sweeper(model, batches, self.engine, seconds / len(pixels))
+        sweeper = Sweeper(model, batches, self.engine, seconds / len(pixels), self.verify)
         ground, patch = (covered, pixels) if self.keep else (pixels, covered)
-        swept = sweeper(Covered(ground, patch, boxes, given.names))
+        swept = sweeper(Covered(ground, patch, boxes, given.names), reference)
 
         sweep = Sweep(boxes, swept, reference, self.measure, self.overlap, self.keep)
         return result(
@@ -110,7 +116,21 @@ class Occlusion:
             sweep=sweep,
         )
 
-    def _covered(self, pixels: Images) -> Images:
+    def sizes(self, size: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return window and stride in pixels per axis, for an image of so many.
+
+        Raises:
+            InputError: not one for each axis.
+        """
+        window = default_window(size) if self.window is None else per_axis(self.window, len(size), "window")
+        return window, default_stride(window) if self.stride is None else per_axis(self.stride, len(size), "stride")
+
+    def covered(self, pixels: Images) -> Images:
+        """Return the images wholly covered by the baseline.
+
+        Raises:
+            InputError: no baseline, or one that does not fit the images.
+        """
         if isinstance(self.baseline, type) or not callable(self.baseline):
             raise InputError(
                 f"baseline must be a baseline, but got {self.baseline!r}. "

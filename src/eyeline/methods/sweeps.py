@@ -1,195 +1,199 @@
-"""Scores of covered images: the whole network on each (full), or only what a window can change (incremental).
-
-Both give the same numbers; the full path is the reference, and goes wherever the engine cannot.
-"""
+"""Scores of every covered image, by the path that was asked for or is the soonest, proved against the full one."""
 
 import time
 import warnings
-from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 
-from eyeline._typing import Boxes, Images, Scores
-from eyeline.errors import UnsupportedError
-from eyeline.methods.base import finite
+from eyeline._typing import Scores
+from eyeline.errors import InputError, OutOfMemoryError, UnsupportedError
 from eyeline.methods.batches import Batches
+from eyeline.methods.choice import Choice
+from eyeline.methods.covered import Covered
+from eyeline.methods.kept import Kept, graphless, kept, work
+from eyeline.methods.paths import Full, Path, quick
 from eyeline.methods.progress import progress
+from eyeline.methods.proof import Proof, blame, far, prove, rounding
 from eyeline.models.base import Model, Traceable
-from eyeline.window import Box
 
-if TYPE_CHECKING:
-    from eyeline.incremental.run import Engine
+LONG = 10.0
+"""Seconds of a sweep from which on a reader is told that the native kernels are missing."""
 
-Path = Literal["auto", "full", "incremental"]
-"""auto: incremental where that is sooner. full, incremental: that one, whatever it takes."""
-
-SETUP = 3.0
-"""Seconds of a full sweep under which reading the graph may take longer than the engine saves."""
-
-LITTLE, MUCH = 0.3, 0.95
-"""Shares of the full multiply-adds: under the first the engine is taken untried, over the other it is not."""
-
-TRIED = 16
-"""Windows on which both paths are timed."""
-
-EXACT = 1e-3
-"""Largest difference from the full path that is put down to rounding, as a share of the scores' range."""
-
-
-@dataclass(frozen=True)
-class Covered:
-    """Images of which boxes are replaced, one at a time.
-
-    Args:
-        ground: what the network sees outside the box.
-        patch: what it sees inside, of the same shape.
-    """
-
-    ground: Images
-    patch: Images
-    boxes: Boxes
-    names: tuple[str, ...]
-
-    @property
-    def total(self) -> int:
-        """How many images that makes."""
-        return len(self.boxes) * len(self.ground)
-
-    def where(self, position: int) -> str:
-        """Name a covered image."""
-        image, window = divmod(position, len(self.boxes))
-        return f"{self.names[image]!r}, window {window}: {Box.of(self.boxes[window])}"
-
-    def after(self, start: int, row: int) -> str:
-        """Name the image `row` places after `start`."""
-        return self.where(start + row)
-
-    def images(self, positions: np.ndarray) -> Images:
-        """Return some of them, image by image and window by window."""
-        owners, windows = np.divmod(positions, len(self.boxes))
-        perturbed = self.ground[owners]
-        for row, (owner, window) in enumerate(zip(owners, windows, strict=True)):
-            slices = Box.of(self.boxes[window]).slices
-            perturbed[row][slices] = self.patch[owner][slices]
-        return perturbed
+FEW = 4
+"""Positions under which not even looking for an engine pays."""
 
 
 @dataclass
 class Sweeper:
-    """Runs sweeps on one of the two paths, and says in `ran` which and why.
+    """Runs sweeps, and says in `ran` by which path and why.
 
     Args:
         clean_seconds: what one clean image took, from which `auto` foresees the full path's time.
+        verify: positions that are run in full too where another path runs; at least 1.
     """
 
     model: Model
     batches: Batches
     path: Path
     clean_seconds: float
+    verify: int = 1
     ran: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, covered: Covered) -> Scores:
+    def __post_init__(self) -> None:
+        if self.verify < 1:
+            raise InputError(
+                f"verify must be 1 or more, so that every run is proved, but got {self.verify}. Leave it out for 1."
+            )
+
+    def __call__(self, covered: Covered, reference: Scores) -> Scores:
         """Return the scores of every covered image, (n, windows, classes).
 
-        Raises:
-            UnsupportedError: the incremental engine is asked for and the model has no graph.
-        """
-        engine = None if self.path == "full" else self._engine(covered)
-        scores = None if engine is None else self._incremental(engine, covered)
-        if scores is None:
-            scores = self._full(covered)
-        return scores.reshape(len(covered.ground), len(covered.boxes), -1)
+        Args:
+            covered: the images and their windows.
+            reference: the model's scores of each image with nothing covered.
 
-    def _engine(self, covered: Covered) -> "Engine | None":
-        """Return an engine, or None, with the reason in `ran`, where the full path is at least as quick."""
-        shape = covered.ground.shape[1:]
-        if self.path == "auto" and self.clean_seconds * covered.total < SETUP:
+        Raises:
+            UnsupportedError: a path is asked for and the model cannot go it.
+            MissingDependencyError: engine="openvino" and it is not installed.
+            OutOfMemoryError: engine="incremental" or "folded" and the engine needs more than the memory.
+        """
+        self.ran.clear()
+        full = Full(self.model, self.batches, covered)
+        path, entry = self._way(covered, full)
+        found = None if entry is None or path == "full" else self._proved(path, entry, covered, full, reference)
+        if found is None:
+            found = self._full(full, entry)
+        return found.reshape(len(covered.ground), len(covered.boxes), -1)
+
+    def _way(self, covered: Covered, full: Full) -> tuple[Path, Kept | None]:
+        """Return the path, and what is kept of the model with what that path needs."""
+        if self.path == "full":
+            return "full", None
+        if not isinstance(self.model, Traceable):
+            error = graphless(self.model, self.path)
+            if self.path != "auto":
+                raise error
+            self.ran["why"] = str(error)
+            return "full", None
+        if self.path == "auto" and covered.total < FEW:
             self.ran["why"] = "a short sweep"
-            return None
+            return "full", None
+        entry = kept(self.model, covered.ground.shape[1:], self.batches.budget)
+        if self.path == "auto":
+            choice = Choice(self.model, entry, covered, full, self.clean_seconds, self.verify, self.ran)
+            return choice(), entry
+        if self.path == "openvino":
+            entry.compile(self.model)
+        else:
+            entry.make(self.model)
+            self.ran |= work(entry.plan(self.model, covered.boxes))
+        return self.path, entry
+
+    def _proved(self, path: Path, entry: Kept, covered: Covered, full: Full, reference: Scores) -> Scores | None:
+        """Return the scores of a path other than the full one; None, with the reason in `ran`, where it erred."""
+        assert isinstance(self.model, Traceable)
+        began = time.perf_counter()
         try:
-            if not isinstance(self.model, Traceable) or len(shape) != 3:
-                raise UnsupportedError(
-                    "engine='incremental' must have a model whose graph can be read, a PyTorch network on images of "
-                    f"two axes, but got {type(self.model).__name__} and {len(shape) - 1}. Use engine='auto'."
-                )
-            graph = self.model.graph(shape)
-        except UnsupportedError as error:
-            if self.path == "incremental":
-                raise
+            rows = self._swept(path, entry, covered, reference)
+        except (OutOfMemoryError, UnsupportedError) as error:  # also: a layer whose numbers are not finite
             self.ran["why"] = str(error)
             return None
-        from eyeline.incremental.run import Engine
-
-        engine = Engine(graph, memory=self.batches.budget)
-        plan = engine.plan(covered.boxes)
-        share = plan.done / max(plan.full, 1)
-        self.ran |= {"dense_from": plan.dense_from, "multiply_adds": round(share, 4)}
-        if self.path == "auto" and (share > MUCH or (share > LITTLE and not self._sooner(engine, covered))):
-            self.ran["why"] = f"{share:.0%} of the multiply-adds would remain"
-            return None
-        return engine
-
-    def _sooner(self, engine: "Engine", covered: Covered) -> bool:
-        """Try both paths on a few windows spread over the first image."""
-        some = np.linspace(0, len(covered.boxes) - 1, min(TRIED, len(covered.boxes))).astype(int)
-        few = Covered(covered.ground[:1], covered.patch[:1], covered.boxes[some], covered.names)
-        seconds = []
-        for run in (
-            lambda: self.model.scores(few.images(np.arange(few.total))),
-            lambda: list(engine.run(few.ground, few.patch, few.boxes)),
-        ):
-            run()
-            began = time.perf_counter()
-            run()
-            seconds.append(time.perf_counter() - began)
-        return seconds[1] < seconds[0]
-
-    def _incremental(self, engine: "Engine", covered: Covered) -> Scores | None:
-        """Return the engine's scores, (total, classes); None where one window, run in full, disagrees."""
-        assert isinstance(self.model, Traceable)
-        model, convert = self.model, self.model.convert
-        parts = []
-        with progress(covered.total, "occlusion") as advance:
-            for _, raw in engine.run(covered.ground, covered.patch, covered.boxes):
-                parts.append(convert(raw))
-                advance(len(raw))
-        scores = np.concatenate(parts)
-        if not np.isfinite(scores).all():  # Winograd makes NaN of an infinity that the network may yet clip
+        took = time.perf_counter() - began
+        if not np.isfinite(rows).all():  # Winograd makes NaN of an infinity that the network may yet clip
             self.ran["why"] = "numbers that are not finite"
             return None
-        drawn = int(np.random.default_rng().integers(covered.total))
-        full = model.scores(covered.images(np.array([drawn])))[0]
-        error = float(np.abs(full - scores[drawn]).max())
-        allowed = EXACT * float(np.ptp(scores, axis=0).max()) + 1e-5 * float(np.abs(full).max())
-        self.ran |= {"proved": covered.where(drawn), "error": error, "allowed": allowed}
-        if error <= allowed:
-            self.ran |= {"engine": "incremental", "kernels": engine.kernels}
-            return scores
+        clean, scores = rows[:0], rows
+        if path == "incremental":
+            images, windows = len(covered.ground), len(covered.boxes) + 1
+            broken = len(rows) < images * windows
+            clean = rows[:1] if broken else rows[::windows]
+            scores = rows[:0] if broken else rows.reshape(images, windows, -1)[:, 1:].reshape(covered.total, -1)
+        self._draw(full)
+        proof = prove(covered, scores, full, clean, reference)
+        if not proof.holds:
+            proof = replace(proof, allowed=proof.allowed + rounding(self.model, proof.images(covered)))
+        self.ran |= {"verified": proof.count, "proved": proof.where, "error": proof.error, "allowed": proof.allowed}
+        if not proof.holds:
+            self._part(path, entry, covered, proof)
+            return None
+        self._note(path, entry, full, took)
+        return scores
+
+    def _swept(self, path: Path, entry: Kept, covered: Covered, reference: Scores) -> Scores:
+        """Return the rows of a path; the first few alone where the clean image's scores are far off."""
+        assert isinstance(self.model, Traceable)
+        parts: list[Scores] = []
+        own = len(covered.ground) if path == "incremental" else 0
+        run = quick(path, entry, self.model.convert, covered, self.batches)
+        with progress(covered.total + own, "occlusion") as advance, closing(run):
+            for part in run:
+                parts.append(part)
+                advance(len(part))
+                first = path == "incremental" and len(parts) == 1
+                if first and far(self.model, covered.ground[:1], part[:1], reference[:1]):
+                    break
+        return np.concatenate(parts)
+
+    def _draw(self, full: Full) -> None:
+        """Run random positions in full until there are as many as are to be verified."""
+        left = np.flatnonzero(~full.done)
+        count = min(self.verify - int(full.done.sum()), len(left))
+        if count > 0:
+            list(full.run(np.random.default_rng().choice(left, count, replace=False)))
+
+    def _part(self, path: Path, entry: Kept, covered: Covered, proof: Proof) -> None:
+        """Say that a path was found out, and where it parts from the framework."""
+        assert isinstance(self.model, Traceable)
+        reason = blame(self.model, entry, covered, proof, path)
+        self.ran["why"] = f"the path {path!r} {proof}: {reason}"
+        entry.refuse(self.model, self.ran["why"])  # until the model is another
         warnings.warn(
-            f"the incremental engine must agree with the full path to {allowed:.2g}, but it differs by {error:.2g} "
-            f"({covered.where(drawn)}). The full path runs instead; the map is its own.",
+            f"the path {path!r} must agree with the full path, but it {proof}: {reason}. "
+            "The full path runs instead; the map is its own.",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-        self.ran["why"] = f"the engine differed by {error:.2g} where {allowed:.2g} is allowed"
-        return None
 
-    def _full(self, covered: Covered) -> Scores:
-        """Run the network on every covered image, (total, classes)."""
+    def _note(self, path: Path, entry: Kept, full: Full, took: float) -> None:
+        """Note what ran, and how quick it was."""
+        self.ran["engine"] = path
+        total = len(full.done)
+        if path == "incremental":
+            assert entry.engine is not None
+            self.ran["kernels"] = entry.engine.kernels
+            if took > LONG:
+                _say_kernels()
+            took /= max(float(self.ran["multiply_adds"]), 1e-4)
+        entry.rates[path] = took / total
+        entry.rates["full"] = min(full.rate, entry.rates.get("full", full.rate))
 
-        def call(start: int, stop: int) -> np.ndarray:
-            images = covered.images(np.arange(start, stop))
-            return finite(self.model.scores(images), partial(covered.after, start))
-
-        rows: np.ndarray | None = None
-        with progress(covered.total, "occlusion") as advance:
-            for start, stop, scores in self.batches.run(covered.total, call):
-                if rows is None:
-                    rows = np.empty((covered.total, scores.shape[1]), dtype=np.float32)
-                rows[start:stop] = scores
-                advance(stop - start)
-        assert rows is not None
+    def _full(self, full: Full, entry: Kept | None) -> Scores:
+        """Run the network on every covered image that has no scores yet, (total, classes)."""
+        left = np.flatnonzero(~full.done)
+        with progress(len(full.done), "occlusion") as advance:
+            advance(len(full.done) - len(left))
+            for count in full.run(left):
+                advance(count)
+        if entry is not None:
+            entry.spent += full.seconds
+            entry.rates["full"] = full.rate
         self.ran |= {"engine": "full", "batch": self.batches.used}
-        return rows
+        return full.scores
+
+
+@cache
+def _say_kernels() -> None:
+    """Say, once a process, that a long sweep could have been a short one."""
+    from eyeline.incremental.kernels import reason
+
+    why = reason()
+    if why:
+        warnings.warn(
+            f"the engine must have its native kernels to be quick, but torch operations serve in their place: {why}.",
+            RuntimeWarning,
+            stacklevel=6,
+        )

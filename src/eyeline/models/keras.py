@@ -1,10 +1,11 @@
 """Keras 3 models on TensorFlow, JAX or torch, and tf_keras models. The network is left as it was found."""
 
 import importlib
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
@@ -13,7 +14,12 @@ from eyeline.attribution import Unit
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.models import keras_files, keras_input
 from eyeline.models.base import Options, check_classes, running
+from eyeline.models.keras_eager import Eager, fingerprint, layers
 from eyeline.models.keras_passes import jax_passes, pulled, tensorflow_passes, torch_passes
+
+if TYPE_CHECKING:
+    from eyeline.incremental.graph import Graph
+    from eyeline.models.keras_graph import Orders
 
 BACKENDS = {"tensorflow": tensorflow_passes, "jax": jax_passes, "torch": torch_passes}
 
@@ -38,6 +44,7 @@ class KerasModel:
         self._input = keras_input.read(model, options)
         self._output = options.scaled()
         self._passes = BACKENDS[self._backend](model, self._input.feed, options.head)
+        self._eager = Eager(model, self._library, self._backend, self._device)
         self.input_size, self.axes, self.channels = self._input.size, self._input.axes, self._input.channels
         self.fit = options.fit
         self.classes = options.classes
@@ -70,6 +77,59 @@ class KerasModel:
         with self._device():
             scores, gradients = pulled(self._passes.gradient, inputs, weigh, self._output, self._options)
         return scores, self._options.preprocess.pull(self._input.restore(gradients))
+
+    def graph(self, shape: tuple[int, ...]) -> "Graph":
+        """Return the network on one image of (rows, columns, channels), from image space to raw outputs.
+
+        Raises:
+            UnsupportedError: it cannot be read: see `keras_graph.capture`; PyTorch, on which the engine computes, is
+                not installed.
+        """
+        graph, _ = self._captured(shape)
+        return graph
+
+    def convert(self, raw: Scores) -> Scores:
+        """Turn raw outputs into scores."""
+        return self._output.convert(raw)
+
+    def fingerprint(self) -> str:
+        """Say what `graph` was read from: another text whenever a weight or a layer's setting has changed since."""
+        return fingerprint(self._eager)
+
+    def layers(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
+        """Return what named layers make of whole images: (n, rows, columns, channels), or (n, features).
+
+        Layers that run more than once, hold others, or give anything else are left out.
+
+        Raises:
+            UnsupportedError: the graph cannot be read.
+        """
+        _, orders = self._captured(images.shape[1:])
+        with running(self._options, images.shape):
+            found = layers(self._eager, self._inputs(images), names)
+        return {
+            name: np.transpose(each, [order.index(axis) for axis in range(4)]) if order else each
+            for name, each in found.items()
+            if each.ndim == (4 if (order := orders[name]) else 2)
+        }
+
+    def _captured(self, shape: tuple[int, ...]) -> "tuple[Graph, Orders]":
+        if len(shape) != 3:
+            raise UnsupportedError(
+                f"images must have two spatial axes for the incremental engine, but got {len(shape) - 1}. "
+                "Use engine='full'."
+            )
+        try:
+            from eyeline.models.keras_graph import Source, capture
+        except ImportError as error:
+            raise UnsupportedError(
+                "PyTorch must be installed for the incremental engine, but it was not found. "
+                "pip install 'eyeline[torch]', or use engine='full'."
+            ) from error
+        if not self._model.built:
+            with running(self._options, shape), self._device():
+                self._passes.forward(self._inputs(np.zeros((1, *shape), dtype=np.float32)))
+        return capture(self._eager, Source(shape, self._input.layout, self._options.preprocess, self._options.head))
 
     def _inputs(self, images: Images) -> np.ndarray:
         return self._input.arrange(self._options.preprocess(images))

@@ -1,7 +1,6 @@
 """PyTorch modules: live ones, TorchScript and exported programs. The network is left as it was found."""
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar, final
 
 import numpy as np
@@ -11,12 +10,12 @@ from eyeline._typing import Images, Scores, Weigh
 from eyeline.attribution import Unit
 from eyeline.errors import InputError, UnsupportedError, first_line
 from eyeline.incremental.graph import Graph
+from eyeline.models import torch_foresight, torch_state
 from eyeline.models.base import Options, check_classes, running, single
+from eyeline.models.torch_checks import check, check_graph, geometry, home
 from eyeline.models.torch_mode import evaluating, frozen
 
 T = TypeVar("T")
-CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
-PICTURE = 4  # a first convolution with more input channels than this is not the one that sees the picture
 
 
 @final
@@ -32,6 +31,7 @@ class TorchModel:
         sizes: smallest and largest batch that the network takes; exported programs may be fixed.
         axes, channels: of an image, where the caller knows better than the first convolution.
         kind: what the network is, for `describe`.
+        program: that the module came from, where its graph can be read as it is.
 
     Raises:
         UnsupportedError: `forward` needs more than the images; a BatchNorm without running statistics.
@@ -47,10 +47,12 @@ class TorchModel:
         axes: int | None = None,
         channels: int | None = None,
         kind: str = "module",
+        program: torch.export.ExportedProgram | None = None,
     ) -> None:
-        _check(module, options)
-        found, first = _geometry(module)
+        check(module, options)
+        found, first = geometry(module)
         self._module, self._options, self._sizes, self._kind = module, options, sizes, kind
+        self._program = program
         self._output = options.scaled()
         self._contiguous = False
         self.axes = axes or (len(options.input_size) if isinstance(options.input_size, tuple) else found)
@@ -112,12 +114,47 @@ class TorchModel:
         Raises:
             UnsupportedError: it cannot be read: see `torch_graph.capture`.
         """
-        from eyeline.models.torch_graph import capture  # loads the exporter, which is slow to start
+        from eyeline.models.torch_graph import capture, read
 
+        check_graph(self._module, len(shape) - 1)
         rows, columns, channels = shape
-        step = self._options.preprocess
+        entry = self._options.preprocess.affine(channels)
+        if self._program is not None:
+            return read(self._program, entry)
         with evaluating(self._module):
-            return capture(self._module, (rows, columns), channels, self._options.head, step.affine(channels))
+            return capture(self._module, (rows, columns), channels, self._options.head, entry)
+
+    def fingerprint(self) -> str:
+        """Say what `graph` was read from: another text whenever a weight or a layer has changed since."""
+        return torch_state.fingerprint(self._module)
+
+    def layers(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
+        """Return what named layers make of whole images: (n, rows, columns, channels), or (n, features).
+
+        Layers that hold others, run more than once, or give anything else are left out.
+        """
+        with running(self._options, images.shape), torch.no_grad(), evaluating(self._module):
+            leaf = self._leaf(images)
+            return self._flexible(lambda: torch_state.layers(self._module, lambda: self._raw(leaf), len(images), names))
+
+    def setup(self, shape: tuple[int, ...]) -> float:
+        """Foresee the seconds that reading the network and laying out its weights take.
+
+        Raises:
+            UnsupportedError: it is plain that there is no graph: see `torch_checks.check_graph`.
+        """
+        check_graph(self._module, len(shape) - 1)
+        return torch_foresight.setup(self._module, self._program is not None)
+
+    def share(self, ground: Images, covered: Images) -> float:
+        """Estimate which share of the multiply-adds sees another input in one image than in the other, from a run.
+
+        1 where it cannot be told, or where the network's way depends on its numbers and no graph can be read.
+        """
+        both = np.concatenate([ground[:1], covered[:1]])
+        with running(self._options, both.shape), torch.no_grad(), evaluating(self._module):
+            leaf = self._leaf(both)
+            return self._flexible(lambda: torch_foresight.share(self._module, lambda: self._raw(leaf)))
 
     def convert(self, raw: Scores) -> Scores:
         """Turn raw outputs into scores."""
@@ -125,7 +162,7 @@ class TorchModel:
 
     def describe(self) -> dict[str, str]:
         """Say what was assumed."""
-        device, dtype = _home(self._module)
+        device, dtype = home(self._module)
         return {
             "framework": f"PyTorch {torch.__version__} ({self._kind})",
             "name": self._options.name,
@@ -137,7 +174,7 @@ class TorchModel:
         }
 
     def _leaf(self, images: Images) -> torch.Tensor:
-        device, dtype = _home(self._module)
+        device, dtype = home(self._module)
         values = np.ascontiguousarray(self._options.preprocess(images))
         return torch.from_numpy(values).to(device, dtype)
 
@@ -178,61 +215,3 @@ def place(module: torch.nn.Module, device: str | None) -> torch.nn.Module:
             f"device must be one that PyTorch can use here, but got {device!r} ({first_line(error, 160)}). "
             "Leave it out to run on the CPU."
         ) from error
-
-
-def _home(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Device and dtype of the first floating parameter or buffer."""
-    for tensors in (module.parameters(), module.buffers()):
-        for each in tensors:
-            if each.is_floating_point():
-                return each.device, each.dtype
-    return torch.device("cpu"), torch.float32
-
-
-def _geometry(module: torch.nn.Module) -> tuple[int, int | None]:
-    """Spatial axes and channels of an image, read off the first convolution (by shape where its type is lost)."""
-    for each in module.modules():
-        if isinstance(each, CONVOLUTIONS):
-            channels = each.in_channels
-            return len(each.kernel_size), channels if 0 < channels <= PICTURE else None
-    for name, parameter in module.named_parameters():
-        if name.endswith("weight") and 3 <= parameter.ndim <= 5:
-            channels = int(parameter.shape[1])
-            return parameter.ndim - 2, channels if channels <= PICTURE else None
-    return 2, None
-
-
-def _check(module: torch.nn.Module, options: Options) -> None:
-    needs = _required(module)
-    if len(needs) > 1:
-        raise UnsupportedError(
-            f"the network's forward must need the images alone, but {options.name} needs {', '.join(needs)}. "
-            "Wrap it in a torch.nn.Module whose forward takes the images and fills in the others."
-        )
-    for name, each in module.named_modules():
-        if isinstance(each, torch.nn.modules.batchnorm._BatchNorm) and each.running_mean is None:
-            raise UnsupportedError(
-                f"BatchNorm layers must have running statistics, but {name!r} has none: an image's scores would "
-                "depend on the images beside it. Build it with track_running_stats=True, or pass a function "
-                "that runs one image at a time."
-            )
-    device, _ = _home(module)
-    try:
-        asked = torch.device(options.device or device)
-    except RuntimeError as error:
-        raise InputError(f"device must be one that PyTorch knows, but got {options.device!r}. Leave it out.") from error
-    if asked.type != device.type or asked.index not in (None, device.index):
-        raise InputError(
-            f"device must be where a live network lies, but got {options.device!r} and the network is on "
-            f"{str(device)!r}. Move it yourself, network.to({options.device!r}), and leave device= out."
-        )
-
-
-def _required(module: torch.nn.Module) -> list[str]:
-    """Names of the inputs that forward has no default for."""
-    schema = getattr(module.forward, "schema", None)  # TorchScript
-    if schema is not None:
-        return [each.name for each in schema.arguments[1:] if not each.has_default_value()]
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    parameters = inspect.signature(module.forward).parameters.values()
-    return [each.name for each in parameters if each.default is each.empty and each.kind not in kinds]

@@ -62,7 +62,11 @@ def _both(call: Call, operation: Add | Mul, left: Value, right: Value) -> Value 
 
 def _per_channel(source: Any, constant: Any) -> Tensor | None:
     """Return a constant as one number per channel, or None where it varies otherwise."""
-    if not isinstance(source, Value) or source.channel is None or isinstance(constant, torch.SymInt | fx.Node | Value):
+    if (
+        not isinstance(source, Value)
+        or source.channel is None
+        or isinstance(constant, torch.SymInt | fx.Node | Value | complex)
+    ):
         return None
     given = torch.as_tensor(constant, dtype=torch.float32)
     axes = 4 if source.order else 2

@@ -78,6 +78,7 @@ def open_program(source: Path | torch.export.ExportedProgram, options: Options) 
     placeholder = _input(program, options)
     size, sizes = _sizes(placeholder.shape, program, options)
     channels = placeholder.shape[1]
+    fixed = all(isinstance(each, int) for each in placeholder.shape[1:])
     module = _reading(options.name, program.module)
     for each in module.modules():
         each.training = False  # what it does is fixed; and eval() refuses
@@ -88,6 +89,7 @@ def open_program(source: Path | torch.export.ExportedProgram, options: Options) 
         axes=placeholder.ndim - 2,
         channels=channels if isinstance(channels, int) else None,
         kind="exported program",
+        program=program if fixed and options.head is None else None,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import fx
 
+from eyeline.errors import UnsupportedError
 from eyeline.incremental.graph import Operation
 
 CHANNEL = 3  # of the engine's axes: images, rows, columns, channels
@@ -70,3 +71,8 @@ def pair(value: Any) -> tuple[int, int]:
     """Read one number for both axes, or one per axis."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     return (int(values[0]), int(values[-1]))
+
+
+def refused(rule: str, got: str) -> UnsupportedError:
+    """Word why a network has no graph."""
+    return UnsupportedError(f"the network must {rule} for the incremental engine, but got {got}. Use engine='full'.")

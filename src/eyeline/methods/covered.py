@@ -1,0 +1,57 @@
+"""Covered images: what a sweep asks the scores of, made only when they are asked for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from eyeline._typing import Images
+from eyeline.window import Box
+
+Positions = Int[np.ndarray, "n"]
+"""Places in a sweep: image by image, and for each window by window."""
+
+
+@dataclass(frozen=True)
+class Covered:
+    """Images of which boxes are replaced, window by window.
+
+    Args:
+        ground: what the network sees outside the boxes.
+        patch: what it sees inside, of the same shape.
+        boxes: one a window, (windows, axes, 2), or several that are covered together, (windows, boxes, axes, 2).
+        names: of the images.
+    """
+
+    ground: Images
+    patch: Images
+    boxes: Int[np.ndarray, "windows *boxes axes 2"]
+    names: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """How many images that makes."""
+        return len(self.boxes) * len(self.ground)
+
+    def where(self, position: int) -> str:
+        """Name a covered image."""
+        image, window = divmod(int(position), len(self.boxes))
+        boxes = self.boxes[window].reshape(-1, *self.boxes.shape[-2:])
+        return f"{self.names[image]!r}, window {window}: {'; '.join(str(Box.of(each)) for each in boxes)}"
+
+    def images(self, positions: Positions) -> Images:
+        """Return some of them."""
+        owners, windows = np.divmod(positions, len(self.boxes))
+        covered = self.ground[owners]
+        boxes = self.boxes[windows].reshape(len(windows), -1, *self.boxes.shape[-2:])
+        for image, owner, together in zip(covered, owners.tolist(), boxes.tolist(), strict=True):
+            patch = self.patch[owner]
+            for box in together:
+                inside = tuple([slice(start, stop) for start, stop in box])
+                image[inside] = patch[inside]
+        return covered
+
+    def of(self, image: int, windows: Positions) -> "Covered":
+        """Return some windows of one image."""
+        one = slice(image, image + 1)
+        return Covered(self.ground[one], self.patch[one], self.boxes[windows], self.names[one])

@@ -1,0 +1,123 @@
+"""Noise around the image: the mean, the mean square or the variance of what any method finds there."""
+
+from dataclasses import dataclass
+
+from eyeline.attribution import Attribution
+from eyeline.methods.base import Method
+from eyeline.methods.gradient import Gradient
+from eyeline.methods.noise import check, smoothed
+from eyeline.models.base import Model
+
+PLAIN = Gradient()
+
+
+@dataclass(frozen=True)
+class SmoothGrad:
+    """Average what a method finds at noisy copies of the image: `mean over samples of a(x + noise)`.
+
+    a is the inner method's signed map per channel; its channels are reduced after the mean, as it says. The target's
+    weights are those of the clean image. Noise is Gaussian, the same for every image of a run, and leaves 0..1 where
+    it must. As many times the cost of the inner method as there are samples. `provenance["standard_error"]` is the
+    standard error of the mean as a share of the mean, both as root mean squares over the map.
+
+    Args:
+        inner: any method, with its settings.
+        samples: noisy copies of an image.
+        noise: standard deviation, as a share of the image's largest value minus its smallest.
+        relative: `noise` is that share; otherwise it is in pixel values.
+        seed: of the noise (PCG64).
+
+    Raises:
+        InputError: samples below 1, noise that is not positive, relative noise for an image of one value.
+        Error: what the inner method raises; the sentence names image and sample.
+
+    References:
+        Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad: removing noise by adding noise, arXiv:1706.03825, 2017,
+        section 2.1.
+    """
+
+    inner: Method = PLAIN
+    samples: int = 25
+    noise: float = 0.15
+    relative: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
+        return smoothed(self, model, images, target, lambda each: each.mean, "mean")
+
+
+@dataclass(frozen=True)
+class SmoothGradSquared:
+    """Average the squares of what a method finds at noisy copies of the image: `mean over samples of a(x + noise)^2`.
+
+    a is the inner method's map per channel; its channels are reduced after the mean. Signs are lost, large numbers
+    count more. Weights, noise and cost as for SmoothGrad.
+
+    Args:
+        inner: any method, with its settings.
+        samples: noisy copies of an image.
+        noise: standard deviation, as a share of the image's largest value minus its smallest.
+        relative: `noise` is that share; otherwise it is in pixel values.
+        seed: of the noise (PCG64).
+
+    Raises:
+        InputError: samples below 1, noise that is not positive, relative noise for an image of one value.
+        Error: what the inner method raises; the sentence names image and sample.
+
+    References:
+        Hooker, Erhan, Kindermans, Kim: A Benchmark for Interpretability Methods in Deep Neural Networks, NeurIPS 2019,
+        section 4.2.
+    """
+
+    inner: Method = PLAIN
+    samples: int = 25
+    noise: float = 0.15
+    relative: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
+        return smoothed(self, model, images, target, lambda each: each.square, "mean square")
+
+
+@dataclass(frozen=True)
+class VarGrad:
+    """Measure how much what a method finds varies over noisy copies of the image: `E[a^2] - E[a]^2`, a = a(x + noise).
+
+    a is the inner method's map per channel; its channels are reduced after the variance. 0 where a does not change
+    with the noise, so for every linear model. With the same inner method, samples, noise and seed, the root of
+    `map / (samples - 1)` is the standard error of SmoothGrad, pixel by pixel (channels=None). Weights, noise and cost
+    as for SmoothGrad.
+
+    Args:
+        inner: any method, with its settings.
+        samples: noisy copies of an image, 2 or more.
+        noise: standard deviation, as a share of the image's largest value minus its smallest.
+        relative: `noise` is that share; otherwise it is in pixel values.
+        seed: of the noise (PCG64).
+
+    Raises:
+        InputError: samples below 2, noise that is not positive, relative noise for an image of one value.
+        Error: what the inner method raises; the sentence names image and sample.
+
+    References:
+        Adebayo, Gilmer, Goodfellow, Kim: Local Explanation Methods for Deep Neural Networks Lack Sensitivity to
+        Parameter Values, ICLR workshop 2018, section 2.
+    """
+
+    inner: Method = PLAIN
+    samples: int = 25
+    noise: float = 0.15
+    relative: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check(self, least=2)
+
+    def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
+        return smoothed(self, model, images, target, lambda each: each.variance, "variance")
