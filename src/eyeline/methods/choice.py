@@ -35,7 +35,7 @@ LITTLE, MUCH = 0.3, 0.95
 """Shares of the full multiply-adds: under the first the engine is taken untried, over the other it is not."""
 
 SHORT, SOONER = 50, 0.95
-"""Of so many positions one is a trial; the share of the full path's time that another path must beat."""
+"""Of so many positions one may be a trial; the share of the full path's time that another path must beat."""
 
 
 @dataclass
@@ -82,11 +82,12 @@ class Choice:
         if max(self.clean_seconds * self.covered.total, spent) < setup:
             return short
         self._pilot()
-        left = self.full.rate * np.count_nonzero(~self.full.done)
+        positions = int(np.count_nonzero(~self.full.done))
+        left = self.full.rate * positions
         if setup <= HARMLESS * left:
             return ""
         worth = max(left / MARGIN, spent)
-        if worth < setup:
+        if worth < setup or (positions < SHORT and spent < setup):  # to estimate the share takes two to three positions
             return short
         share = self.kept.share(self.model, self.covered)
         return "" if (1 - share) * worth > setup else f"about {share:.0%} of the multiply-adds would remain"
