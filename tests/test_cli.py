@@ -225,7 +225,7 @@ def test_the_words_of_a_choice_are_joined_by_commas():
         InputError, match=r"setting must be one of window, stride, .*memory, engine, verify \(method 'occlusion'\)"
     ):
         build("occlusion", {"windw": 3})
-    with pytest.raises(InputError, match="method must be one of occlusion, gradient, .*, but got 'x'"):
+    with pytest.raises(InputError, match=r"method must be one of occlusion, gradient, .*, but got 'x'"):
         build("x", {})
 
 

@@ -429,11 +429,15 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch):
     assert sizes[:2] == [4, 2]
 
 
-def test_a_small_budget_starts_with_one_image():
-    assert derivatives.measured(None, 1024, np.zeros((9, 224, 224, 3), np.float32)).size == 4
-    assert derivatives.measured(None, 100, np.zeros((9, 224, 224, 3), np.float32)).size == 1
-    assert derivatives.measured(None, 1024, np.zeros((9, 1024, 1024, 3), np.float32)).size == 1
-    assert derivatives.measured(7, 100, np.zeros((9, 224, 224, 3), np.float32)).size == 7
+@pytest.mark.parametrize("passes", [50, 5000])
+def test_a_small_budget_starts_with_one_image(passes):
+    narrow, wide = np.zeros((9, 224, 224, 3), np.float32), np.zeros((9, 1024, 1024, 3), np.float32)
+    assert derivatives.sized(None, 1024, narrow, passes).size == 4
+    assert derivatives.sized(None, 100, narrow, passes).size == 1
+    assert derivatives.sized(None, 1024, wide, passes).size == 1
+    assert derivatives.sized(7, 100, wide, passes).size == 7
+    with pytest.raises(InputError, match="memory must be 1 or more"):
+        derivatives.sized(None, 0, narrow, passes)
 
 
 def test_keras_gives_the_same_maps():

@@ -15,6 +15,7 @@ from eyeline.errors import UnsupportedError
 from eyeline.incremental.graph import Unknown
 from eyeline.incremental.run import Engine
 from eyeline.lecture import network as lecture
+from eyeline.methods.kept import Foreseeing
 from eyeline.models import keras_operations
 from eyeline.models.base import Options, Traceable
 from eyeline.models.keras import wrap_keras
@@ -132,7 +133,6 @@ def test_a_layer_that_slides(name):
     agree(sliding(name), "flat")
 
 
-@pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow has no such convolutions on a CPU")
 @pytest.mark.parametrize("name", ["conv strided", "depthwise", "separable", "max pool", "zero padding"])
 def test_channels_first(name):
     agree(sliding(name, "channels_first"), "flat")
@@ -354,7 +354,7 @@ class Subclassed(keras.Model):
         return self.dense(ops.mean(images, axis=(1, 2)))
 
 
-def subclassed(**_):
+def subclassed():
     network = Subclassed()
     network(np.zeros((1, *SIZE, 3), np.float32))
     return network
@@ -497,7 +497,6 @@ def test_names_and_what_the_layers_give():
         np.testing.assert_allclose(given[name], ops.convert_to_numpy(each), atol=1e-5)
 
 
-@pytest.mark.skipif(BACKEND == "tensorflow", reason="TensorFlow has no such convolutions on a CPU")
 def test_what_layers_give_has_its_channels_last():
     network = sliding("conv", "channels_first")
     images = keras_models.images(2, SIZE)
@@ -537,6 +536,20 @@ def test_the_fingerprint_notices_every_change():
     assert changed()
     network.pop()
     assert changed()
+
+
+def test_what_an_engine_costs_and_brings_is_foreseen():
+    model = wrap_keras(model_of(dense), Options())
+    assert isinstance(model, Foreseeing)
+    assert 0 < model.setup((*SIZE, 3)) < 1
+    images = keras_models.images(2, SIZE)
+    covered = images.copy()
+    covered[0, 2:5, 3:4, 1] += 1
+    plan = Engine(model.graph((*SIZE, 3))).plan(np.array([[(2, 5), (3, 4)]]))
+    assert model.share(images, covered) == plan.done / plan.full < 0.6
+    assert model.share(images, images) == 0
+    with pytest.raises(UnsupportedError, match="Subclassed"):
+        wrap_keras(subclassed(), Options()).setup((*SIZE, 3))
 
 
 def test_a_network_is_left_as_it_was():

@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+import random
 import re
 import weakref
 
@@ -94,9 +95,9 @@ def test_a_head_and_training_mode_are_as_on_the_full_path():
 def test_windows_of_several_boxes(engine):
     """The engine must cover them together, as the plainest loop does."""
     model = load()
-    random = np.random.default_rng(1)
-    starts = random.integers(0, 12, (9, 3, 2))
-    boxes = np.stack([starts, starts + random.integers(0, 5, (9, 3, 2))], axis=-1)
+    draw = np.random.default_rng(1)
+    starts = draw.integers(0, 12, (9, 3, 2))
+    boxes = np.stack([starts, starts + draw.integers(0, 5, (9, 3, 2))], axis=-1)
     covered = Covered(IMAGES, np.zeros_like(IMAGES), boxes, ("a", "b"))
     swept = sweeps.Sweeper(model, Batches(4, 512), engine, 0.0)(covered, model.scores(IMAGES))
     for image, scores in zip(IMAGES, swept, strict=True):
@@ -264,14 +265,14 @@ def test_after_a_failed_proof_auto_stays_away(eager, monkeypatch):
 
 
 class Restless(nn.Module):
-    """Drops out at random in evaluation mode too."""
+    """Draws a number with each call; the exporter takes the first for a constant."""
 
     def __init__(self):
         super().__init__()
-        self.network = network()
+        self.network, self.draw = network(), random.Random(0)
 
     def forward(self, images):
-        return self.network(functional.dropout(images, 0.5, training=True))
+        return self.network(images) * self.draw.uniform(0.9, 1.1)
 
 
 @pytest.mark.parametrize("engine", ["auto", "incremental", "folded"])
@@ -280,6 +281,20 @@ def test_a_network_that_is_never_the_same_runs_in_full(engine, eager):
         found = explain(load(Restless()), engine)
     assert found.provenance["engine"] == "full"
     assert "change from call to call" in found.provenance["why"]
+
+
+def test_a_network_that_drops_out_in_evaluation_too_is_not_read(eager):
+    class Dropping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network()
+
+        def forward(self, images):
+            return self.network(functional.dropout(images, 0.5, training=True))
+
+    found = explain(load(Dropping()), "auto").provenance
+    assert found["engine"] == "full"
+    assert re.search("must give the same numbers on every call .* which draws random ones", found["why"])
 
 
 def test_a_network_that_changes_while_it_runs_is_said(monkeypatch):
@@ -389,6 +404,20 @@ def test_many_short_sweeps_pay_for_an_engine(captures, monkeypatch):
     assert len(captures) == 1
 
 
+def test_what_was_found_to_pay_in_full_is_not_asked_again(monkeypatch):
+    """The same windows on another image: neither fingerprint nor plan, which may take as long as some windows."""
+    monkeypatch.setattr(Choice, "_doubt", lambda choice: "")
+    monkeypatch.setattr("eyeline.methods.choice.SOONER", 0.0)
+    model = load()
+    first = explain(model, "auto").provenance
+    monkeypatch.setattr(TorchModel, "fingerprint", lambda self: pytest.fail("asked again"))
+    assert explain(model, "auto").provenance["why"] == first["why"]
+    assert "would remain; milliseconds a position" in first["why"]
+    monkeypatch.undo()
+    monkeypatch.setattr(Choice, "_doubt", lambda choice: "")
+    assert explain(model, "auto", overlap="sum").provenance["why"] == first["why"]
+
+
 # --- memory ---------------------------------------------------------------------------------------------------
 
 
@@ -396,16 +425,23 @@ def short(*_, **__):
     raise OutOfMemoryError("the engine must fit into 1 MiB, but it needs 9. Pass a larger memory=.")
 
 
-def test_an_engine_that_does_not_fit_leaves_auto_to_the_full_path(eager, monkeypatch):
+@pytest.mark.parametrize("engine", ["auto", "incremental", "folded"])
+def test_an_engine_that_cannot_be_made_leaves_it_to_the_full_path(engine, eager, monkeypatch):
     monkeypatch.setattr(Engine, "__init__", short)
-    model = load()
-    found = explain(model, "auto").provenance
-    assert (found["engine"], found["why"]) == (
-        "full",
-        "the engine must fit into 1 MiB, but it needs 9. Pass a larger memory=.",
-    )
-    with pytest.raises(OutOfMemoryError, match="must fit into 1 MiB"):
-        explain(model, "incremental")
+    found = explain(load(), engine).provenance
+    assert found["engine"] == "full"
+    assert found["why"] == "the engine must fit into 1 MiB, but it needs 9. Pass a larger memory=."
+
+
+@pytest.mark.parametrize("engine", ["auto", "incremental"])
+def test_an_engine_of_more_than_the_memory_leaves_it_to_the_full_path(engine, eager):
+    wide = nn.Sequential(*(nn.Conv2d(3 if not place else 128, 128, 3, padding=1) for place in range(4)))
+    model = load(nn.Sequential(wide, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval())
+    found = explain(model, engine, IMAGES[:1], memory=2).provenance
+    assert found["engine"] == "full"
+    needed = int(re.search(r"Pass memory=(\d+) or more", found["why"])[1])
+    assert needed > 2
+    assert explain(model, engine, IMAGES[:1], memory=needed).provenance["engine"] == "incremental"
 
 
 @pytest.mark.parametrize("error", [short, lambda *_: (_ for _ in ()).throw(RuntimeError("can't allocate memory"))])

@@ -54,7 +54,7 @@ class BlurIG:
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         began = time.perf_counter()
-        clean = explained(self, model, images, target)
+        clean = explained(self, model, images, target, self.steps)
         pixels = clean.given.images
 
         @lru_cache(maxsize=2)

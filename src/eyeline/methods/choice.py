@@ -119,7 +119,9 @@ class Choice:
         best = min(rates, key=lambda path: rates[path])
         said = ", ".join(f"{name} {1000 * each:.3g}" for name, each in rates.items())
         if best == "full" or rates[best] * self.covered.total > SOONER * rate * left:
-            return self._full(f"{share:.0%} of the multiply-adds would remain; milliseconds a position: {said}")
+            why = f"{share:.0%} of the multiply-adds would remain; milliseconds a position: {said}"
+            self.kept.settled = self.covered.boxes, why
+            return self._full(why)
         if best in ("incremental", "folded"):
             self.kept.make(self.model)
         self.ran["why"] = f"milliseconds a position, foreseen: {said}"

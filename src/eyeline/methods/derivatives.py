@@ -17,8 +17,11 @@ from eyeline.methods.checks import checked, needs_gradient
 from eyeline.methods.progress import progress
 from eyeline.models.base import Differentiable, Model
 
-FIRST = 4
-"""Images of a first measured batch: alone, an image takes up to a third longer."""
+FEW = 4
+"""Images a pass to start with: alone, an image takes up to a third longer; many lose what they win to fresh memory."""
+
+LONG = 128
+"""Images under which measuring a better size costs more than it brings."""
 
 DEEP = 4096
 """Bytes that a forward and a backward pass hold for a pixel of an image in a deep network."""
@@ -119,8 +122,8 @@ class Explained:
         )
 
 
-def explained(method: Any, model: Model, images: object, target: object) -> Explained:
-    """Check method, model and images, and take the weights from the clean scores.
+def explained(method: Any, model: Model, images: object, target: object, steps: int) -> Explained:
+    """Check method, model and images, and take the weights from the clean scores; `steps` passes follow for each image.
 
     Raises:
         UnsupportedError: the model gives scores only.
@@ -128,7 +131,7 @@ def explained(method: Any, model: Model, images: object, target: object) -> Expl
     """
     given = enter(method, model, images)
     differentiable = needs_gradient(model, type(method).__name__.lower())
-    batches = measured(method.batch, method.memory, given.images)
+    batches = sized(method.batch, method.memory, given.images, len(given.images) * steps)
     scores = run_scores(model, batches, given.images, lambda row: f"the clean image {given.names[row]!r}")
     return Explained(differentiable, given, scores, weigh(target, len(scores), model)(scores, 0), batches)
 
@@ -146,9 +149,9 @@ def run_scores(model: Model, batches: Batches, images: Images, where: Callable[[
     return np.concatenate([scores for _, _, scores in parts])
 
 
-def measured(batch: int | None, memory: int, images: Images) -> Batches:
-    """Return batches that start with a few images where the budget surely holds them, and grow from there."""
-    batches = Batches(batch, memory)
-    if batch is None:
-        batches.size = max(1, min(FIRST, batches.budget // (DEEP * images[0, ..., 0].size)))
+def sized(batch: int | None, memory: int, images: Images, passes: int) -> Batches:
+    """Return batches of a few images, as far as the budget surely holds them; in long runs they grow as they pay."""
+    few = max(1, min(FEW, memory * 2**20 // (DEEP * images[0, ..., 0].size)))
+    batches = Batches(few if batch is None and passes <= LONG else batch, memory)
+    batches.size = batch or few
     return batches

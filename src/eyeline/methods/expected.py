@@ -68,7 +68,7 @@ class ExpectedGradients:
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         began = time.perf_counter()
-        clean = explained(self, model, images, target)
+        clean = explained(self, model, images, target, self.samples)
         pixels = clean.given.images
         which, along = draws(len(self.references), self.samples, self.seed)
 

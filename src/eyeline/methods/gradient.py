@@ -12,7 +12,7 @@ from eyeline.baseline import Baseline
 from eyeline.methods.base import enter, finite, weigh
 from eyeline.methods.channels import Channels
 from eyeline.methods.checks import BLACK, baseline_of, checked, needs_gradient
-from eyeline.methods.derivatives import Explained, measured
+from eyeline.methods.derivatives import Explained, sized
 from eyeline.methods.progress import progress
 from eyeline.models.base import Model
 
@@ -95,7 +95,7 @@ def at_the_image(method: Any, model: Model, images: object, target: object) -> t
     differentiable = needs_gradient(model, name)
     pixels, names = given.images, given.names
     weights_of = weigh(target, len(pixels), model)
-    batches = measured(method.batch, method.memory, pixels)
+    batches = sized(method.batch, method.memory, pixels, len(pixels))
 
     def call(start: int, stop: int) -> tuple[Scores, Scores, Images]:
         used: list[Scores] = []

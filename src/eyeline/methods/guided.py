@@ -67,7 +67,7 @@ class GuidedIG:
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         began = time.perf_counter()
-        clean = explained(self, model, images, target)
+        clean = explained(self, model, images, target, 1)
         start = baseline_of(self.baseline, clean.given.images)
         total = self._total(clean, start.astype(np.float64))
         completeness = clean.completeness(total, clean.values(start, "the baseline"))

@@ -60,7 +60,7 @@ class IntegratedGradients:
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         began = time.perf_counter()
-        clean = explained(self, model, images, target)
+        clean = explained(self, model, images, target, self.steps)
         pixels = clean.given.images
         start = baseline_of(self.baseline, pixels)
         way = pixels.astype(np.float64) - start

@@ -55,6 +55,7 @@ class Kept:
         took: seconds that graph and engine took.
         spent: seconds that full sweeps have taken since the last graph was read.
         rates: seconds a position by path; for the engine, seconds a position if all multiply-adds were left.
+        settled: windows for which the full path was found to be the soonest, with the reason.
     """
 
     shape: tuple[int, ...]
@@ -67,6 +68,7 @@ class Kept:
     took: float | None = None
     spent: float = 0.0
     rates: dict[Path, float] = field(default_factory=dict)
+    settled: tuple[np.ndarray, str] | None = None
     _share: tuple[np.ndarray, float] | None = None
 
     def read(self, model: Traceable) -> "Graph":
@@ -133,6 +135,12 @@ class Kept:
         self._mark(model)
         self.refused = why
 
+    def check(self, model: Traceable) -> "Kept":
+        """Forget what was made if the model has changed since."""
+        if self.fingerprint and model.fingerprint() != self.fingerprint:
+            self.forget()
+        return self
+
     def forget(self) -> None:
         """Let go what was made of a model that has changed."""
         self.fingerprint, self.graph, self.engine, self.compiled, self.refused = "", None, None, None, ""
@@ -165,12 +173,10 @@ _KEPT: "WeakKeyDictionary[Any, Kept]" = WeakKeyDictionary()
 
 
 def kept(model: Model, shape: tuple[int, ...], memory: int) -> Kept:
-    """Return what is remembered of a model; an engine only if the model has not changed since."""
+    """Return what is remembered of a model; see `Kept.check` before it is used."""
     found = _KEPT.get(model)
     if found is None or (found.shape, found.memory) != (shape, memory):
         found = _KEPT[model] = Kept(shape, memory)
-    elif found.fingerprint and isinstance(model, Traceable) and model.fingerprint() != found.fingerprint:
-        found.forget()
     return found
 
 

@@ -16,7 +16,7 @@ from eyeline.image import Batch
 from eyeline.methods.base import Method, enter, result, weigh
 from eyeline.methods.channels import WORDS, Channels, reduce
 from eyeline.methods.checks import at_least, within
-from eyeline.methods.derivatives import measured, run_scores
+from eyeline.methods.derivatives import run_scores, sized
 from eyeline.methods.progress import progress
 from eyeline.models.base import Model
 from eyeline.target import Classes
@@ -91,7 +91,7 @@ def smoothed(
     began = time.perf_counter()
     given = enter(method, model, images)
     inner, channels = per_channel(method.inner)
-    batches = measured(getattr(inner, "batch", None), getattr(inner, "memory", 1024), given.images)
+    batches = sized(getattr(inner, "batch", None), getattr(inner, "memory", 1024), given.images, len(given.images))
     scores = run_scores(model, batches, given.images, lambda row: f"the clean image {given.names[row]!r}")
     weights = weigh(target, len(scores), model)(scores, 0)
     moments = [Moments() for _ in scores]

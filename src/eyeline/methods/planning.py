@@ -110,7 +110,7 @@ def foresee(model: Model, images: object, method: Occlusion) -> Foresight:
         if method.engine != "auto":
             raise error
         return replace(found, refused={"incremental": str(error)})
-    entry = kept(model, pixels.shape[1:], method.memory * 2**20)
+    entry = kept(model, pixels.shape[1:], method.memory * 2**20).check(model)
     return _Quick(model, entry, sweep, found, clean + clean + method.verify * rate)()
 
 

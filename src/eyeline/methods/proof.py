@@ -79,11 +79,19 @@ def far(model: Model, image: Images, clean: Scores, reference: Scores) -> bool:
 def rounding(model: Model, images: Images) -> float:
     """Measure what rounding may do to scores that are small sums of large terms, by the framework itself.
 
-    It is WIDER times the largest change of a score, over four draws, where every pixel moves to a neighbouring number.
+    It is WIDER times the largest change of a score, over four draws, where every pixel moves to a neighbouring number;
+    0 for a model whose scores of one image differ from call to call: that is not rounding.
     """
     draw, own = np.random.default_rng(0), model.scores(images)
+    if restless(model, images, ROUNDING * float(np.abs(own).max())):
+        return 0.0
     ways = (draw.choice(np.array([-np.inf, np.inf], dtype=np.float32), images.shape) for _ in range(4))
     return WIDER * max(float(np.abs(model.scores(np.nextafter(images, way)) - own).max()) for way in ways)
+
+
+def restless(model: Model, images: Images, allowed: float) -> bool:
+    """Say whether the scores of the same images differ by more than `allowed` over a few calls."""
+    return bool(np.ptp(np.stack([model.scores(images) for _ in range(4)]), axis=0).max() > allowed)
 
 
 def blame(model: Traceable, kept: Kept, covered: Covered, proof: Proof, path: Path) -> str:
@@ -92,8 +100,7 @@ def blame(model: Traceable, kept: Kept, covered: Covered, proof: Proof, path: Pa
     images = proof.images(covered)
     if model.fingerprint() != kept.fingerprint:
         return "the model has changed since its graph was read"
-    again = np.stack([model.scores(images) for _ in range(4)])
-    if np.ptp(again, axis=0).max() > proof.allowed:
+    if restless(model, images, proof.allowed):
         return "the model's own scores of one image change from call to call"
     if path == "incremental" and proof.position >= 0:
         engine = kept.make(model)

@@ -59,7 +59,6 @@ class Sweeper:
         Raises:
             UnsupportedError: a path is asked for and the model cannot go it.
             MissingDependencyError: engine="openvino" and it is not installed.
-            OutOfMemoryError: engine="incremental" or "folded" and the engine needs more than the memory.
         """
         self.ran.clear()
         full = Full(self.model, self.batches, covered)
@@ -83,14 +82,22 @@ class Sweeper:
             self.ran["why"] = "a short sweep"
             return "full", None
         entry = kept(self.model, covered.ground.shape[1:], self.batches.budget)
+        if self.path == "auto" and entry.settled is not None and np.array_equal(entry.settled[0], covered.boxes):
+            self.ran["why"] = entry.settled[1]  # a fingerprint takes longer than a few windows
+            return "full", entry
+        entry.check(self.model)
         if self.path == "auto":
             choice = Choice(self.model, entry, covered, full, self.clean_seconds, self.verify, self.ran)
             return choice(), entry
-        if self.path == "openvino":
-            entry.compile(self.model)
-        else:
-            entry.make(self.model)
-            self.ran |= work(entry.plan(self.model, covered.boxes))
+        try:
+            if self.path == "openvino":
+                entry.compile(self.model)
+            else:
+                entry.make(self.model)
+                self.ran |= work(entry.plan(self.model, covered.boxes))
+        except OutOfMemoryError as error:
+            self.ran["why"] = str(error)
+            return "full", entry
         return self.path, entry
 
     def _proved(self, path: Path, entry: Kept, covered: Covered, full: Full, reference: Scores) -> Scores | None:

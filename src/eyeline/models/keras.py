@@ -14,7 +14,7 @@ from eyeline.attribution import Unit
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.models import keras_files, keras_input
 from eyeline.models.base import Options, check_classes, running
-from eyeline.models.keras_eager import Eager, fingerprint, layers
+from eyeline.models.keras_eager import Eager, fingerprint, layers, setup
 from eyeline.models.keras_passes import jax_passes, pulled, tensorflow_passes, torch_passes
 
 if TYPE_CHECKING:
@@ -88,6 +88,32 @@ class KerasModel:
         graph, _ = self._captured(shape)
         return graph
 
+    def setup(self, shape: tuple[int, ...]) -> float:
+        """Foresee the seconds that reading the network and laying out its weights take.
+
+        Raises:
+            UnsupportedError: it is plain that there is no graph.
+        """
+        _check_axes(shape)
+        return setup(self._model)
+
+    def share(self, ground: Images, covered: Images) -> float:
+        """Count which share of the multiply-adds a change of the first image reaches; reading the graph is cheap.
+
+        Raises:
+            UnsupportedError: it cannot be read.
+        """
+        graph = self.graph(ground.shape[1:])
+        from eyeline.incremental.plan import plan
+        from eyeline.incremental.simplify import simplify
+
+        places = np.argwhere((ground[0] != covered[0]).any(axis=-1))
+        if not len(places):
+            return 0.0
+        box = np.stack([places.min(axis=0), places.max(axis=0) + 1], axis=-1)
+        found = plan(simplify(graph), box[None])
+        return found.done / max(found.full, 1)
+
     def convert(self, raw: Scores) -> Scores:
         """Turn raw outputs into scores."""
         return self._output.convert(raw)
@@ -114,11 +140,7 @@ class KerasModel:
         }
 
     def _captured(self, shape: tuple[int, ...]) -> "tuple[Graph, Orders]":
-        if len(shape) != 3:
-            raise UnsupportedError(
-                f"images must have two spatial axes for the incremental engine, but got {len(shape) - 1}. "
-                "Use engine='full'."
-            )
+        _check_axes(shape)
         try:
             from eyeline.models.keras_graph import Source, capture
         except ImportError as error:
@@ -186,6 +208,14 @@ def open_keras(path: Path, options: Options) -> KerasModel:
     """
     model, note = keras_files.open_file(path, options)
     return KerasModel(model, options, note)
+
+
+def _check_axes(shape: tuple[int, ...]) -> None:
+    if len(shape) != 3:
+        raise UnsupportedError(
+            f"images must have two spatial axes for the incremental engine, but got {len(shape) - 1}. "
+            "Use engine='full'."
+        )
 
 
 def _running_on(model: Any) -> tuple[str, str]:

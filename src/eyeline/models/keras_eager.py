@@ -3,6 +3,8 @@
 import hashlib
 import importlib
 import itertools
+import math
+import sys
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -10,7 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eyeline.models.keras_walk import Held, Step, dtype, filled, flat, graph_of, walk
+from eyeline.models import keras_input
+from eyeline.models.keras_walk import Held, Step, dtype, filled, flat, graph_of, readable, walk
+
+LOADING, LAYER, WEIGHT = 2.0, 1e-3, 2e-8
+"""Seconds: PyTorch's own imports, once a process; each layer that is read; each number that is laid out."""
 
 PLAIN = {bool, int, float, str, type(None)}
 
@@ -91,6 +97,18 @@ def layers(eager: Eager, inputs: np.ndarray, names: Collection[str]) -> dict[str
     with eager.scope():
         walk(graph, [eager.tensor(inputs, dtype(graph.inputs[0]))], visit)
     return {name: found[0] for name, found in outputs.items() if len(found) == 1}
+
+
+def setup(model: Any) -> float:
+    """Foresee the seconds that reading a model and laying out its weights take.
+
+    Raises:
+        UnsupportedError: it is plain that there is no graph: see `keras_walk.readable`.
+    """
+    readable(model)
+    count = len(list(keras_input.layers(model)))
+    numbers: int = sum(math.prod(each.shape) for each in model.weights)
+    return LOADING * ("torch" not in sys.modules) + LAYER * count + WEIGHT * numbers
 
 
 def fingerprint(eager: Eager) -> str:

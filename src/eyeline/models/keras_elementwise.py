@@ -66,17 +66,19 @@ OPERATIONS = {
 
 def activated(reading: Reading, value: Value | None, function: Any) -> Value | None:
     """Read a layer's own activation: a function of `keras.activations`, or a layer."""
-    if value is None or kind(function) in TABLE:
-        return None if value is None else TABLE[kind(function)](Reading(reading.building, function, [value]))
-    library, *path = getattr(function, "__module__", "").split(".")
+    if value is None:
+        return None
+    if kind(function) in TABLE:
+        return TABLE[kind(function)](Reading(reading.building, function, [value]))
+    home, *path = getattr(function, "__module__", "").split(".")
     name = getattr(function, "__name__", "")
-    if library not in LIBRARIES or path[1:2] != ["activations"]:
+    if home not in LIBRARIES or path[1:2] != ["activations"]:
         return None
     if name == "linear":
         return value
     if name in ("softmax", "log_softmax"):
         return _softmax(reading.on(value), name, -1)
-    known = (ACTIVATIONS if library == "keras" else OLDER).get(name)
+    known = (ACTIVATIONS if home == "keras" else OLDER).get(name)
     return None if known is None else reading.same(known, value)
 
 

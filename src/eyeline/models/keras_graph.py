@@ -18,8 +18,8 @@ from eyeline.models import keras_input, keras_operations
 from eyeline.models.base import single
 from eyeline.models.keras_eager import Eager
 from eyeline.models.keras_readings import BARE, ENTRY, LAST, theirs
-from eyeline.models.keras_walk import Held, Step, dtype, filled, flat, graph_of, walk
-from eyeline.models.torch_values import FIRST, Value, refused
+from eyeline.models.keras_walk import Held, Step, dtype, filled, flat, readable, refused, walk
+from eyeline.models.torch_values import FIRST, Value
 from eyeline.preprocess import Preprocess
 
 TRIED = 2
@@ -46,25 +46,13 @@ class Source(NamedTuple):
 
 
 def capture(eager: Eager, source: Source) -> tuple[Graph, Orders]:
-    """Return the graph from image space to one row of scores an image, and how its layers lie out what they give.
+    """Return the graph from image space to one row of scores an image, and how its layers lay out what they give.
 
     Raises:
-        UnsupportedError: a model with a `call` of its own, numbers other than float32, a layer whose outputs depend on
-            the images beside it, or an output that is no row of scores.
+        UnsupportedError: see `keras_walk.readable`; a layer whose outputs depend on the images beside it, or an output
+            that is no row of scores.
     """
-    model = eager.model
-    graph = graph_of(model)
-    if graph is None:
-        raise refused("be a functional or sequential Keras model", f"{type(model).__name__} with a call of its own")
-    for each in keras_input.layers(model):
-        policy = getattr(getattr(each, "dtype_policy", None), "name", "float32")
-        if type(each).__name__ != "InputLayer" and policy != "float32":
-            raise refused("be of float32 numbers", f"{each.name!r} of {policy}")
-    for each in model.weights[:1]:
-        device = str(getattr(each.value, "device", getattr(each, "device", "cpu")))
-        if "cpu" not in device.lower():
-            raise refused("lie on the CPU", device)
-    importer = _Importer(eager, graph, source)
+    importer = _Importer(eager, readable(eager.model), source)
     return importer.graph(), importer.orders
 
 
@@ -207,7 +195,7 @@ def _tried(run: Callable[[list[np.ndarray]], np.ndarray], shapes: list[tuple[int
     some = [np.random.default_rng(0).random(shape, dtype=np.float32) for shape in shapes]
     together = run(some)
     apart = np.concatenate([run([each[one : one + 1] for each in some]) for one in range(TRIED)])
-    torch.from_numpy(together[:0])
+    torch.from_numpy(together[:0])  # raises where torch has no such numbers
     reach = 1e-3 * float(np.abs(np.nan_to_num(apart)).max(initial=0))
     if together.shape != apart.shape or not np.allclose(together, apart, rtol=1e-3, atol=reach, equal_nan=True):
         raise refused("treat every image alone", "a layer that mixes them, changes their number, or draws numbers")

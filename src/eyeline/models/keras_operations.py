@@ -11,17 +11,18 @@ from eyeline.incremental.graph import Affine, AveragePool, Conv, Flatten, LayerN
 from eyeline.models import keras_elementwise, keras_shapes
 from eyeline.models.keras_elementwise import activated, combine
 from eyeline.models.keras_readings import BARE, ENTRY, LAST, Adding, Reading, geometries, setting, theirs
-from eyeline.models.keras_walk import Held, Step, dtype, kind
+from eyeline.models.keras_walk import Held, Step, dtype, kind, library
 from eyeline.models.torch_values import Value
 
 
 def recognise(building: Adding, step: Step, held: Held) -> Value | None:
     """Return the value of a layer's call that the engine knows, or None."""
     name = kind(step.layer)
-    older = name and type(step.layer).__module__.startswith("tf_keras.")
     read = TABLE.get(name)
     others = {key: each for key, each in step.kwargs.items() if each is not None}
-    if read is None or (others and (set(others) != {"training"} or (older and others["training"] is not False))):
+    if library(step.layer) == "keras" or others.get("training") is False:
+        others.pop("training", None)  # in Keras 3 the model's word counts, in tf_keras the layer's
+    if read is None or others:
         return None
     symbolic = list(step.args[0]) if len(step.args) == 1 and isinstance(step.args[0], list | tuple) else list(step.args)
     inputs = [held.get(id(each), each) for each in symbolic]
@@ -53,7 +54,7 @@ def _depthwise(reading: Reading) -> Value | None:
 
 def _separable(reading: Reading) -> Value | None:
     layer = reading.layer
-    middle = _convolved(reading, layer.depthwise_kernel, None, bias=None)
+    middle = _convolved(reading, layer.depthwise_kernel, None, biased=False)
     if middle is None:
         return None
     weight = reading.building.numbers(layer.pointwise_kernel).permute(3, 2, 0, 1).contiguous()
@@ -61,7 +62,7 @@ def _separable(reading: Reading) -> Value | None:
     return activated(reading, reading.slid(conv, len(weight), middle), layer.activation)
 
 
-def _convolved(reading: Reading, kernel: Any, groups: int | None, **settings: Any) -> Value | None:
+def _convolved(reading: Reading, kernel: Any, groups: int | None, biased: bool = True) -> Value | None:
     """Add a convolution of (rows, columns, inputs / groups, outputs), or (rows, columns, inputs, outputs each)."""
     layer, weight = reading.layer, reading.building.numbers(kernel)
     if not reading.fits or weight.ndim != 4:
@@ -73,7 +74,7 @@ def _convolved(reading: Reading, kernel: Any, groups: int | None, **settings: An
     sides = geometries(reading, weight.shape[2:], layer.strides, layer.dilation_rate)
     if sides is None or weight.shape[1] * groups != reading.source.shape[2]:
         return None
-    bias = reading.tensor(settings.get("bias", layer.bias))
+    bias = reading.tensor(layer.bias) if biased else None
     return reading.slid(Conv(weight, bias, sides, groups), len(weight))
 
 
@@ -130,8 +131,11 @@ def _padded(sign: int, reading: Reading) -> Value | None:
 
 def _rescaling(reading: Reading) -> Value | None:
     scale, offset = np.asarray(reading.layer.scale), np.asarray(reading.layer.offset)
-    older = type(reading.layer).__module__.startswith("tf_keras.")
-    if scale.ndim and not older and setting(reading.layer, "image_data_format") == "channels_first":
+    if (
+        scale.ndim
+        and library(reading.layer) == "keras"
+        and setting(reading.layer, "image_data_format") == "channels_first"
+    ):
         scale = scale.reshape(*scale.shape, *[1] * (3 - scale.ndim))
     return _in_turn(reading, mul=scale, add=offset)
 

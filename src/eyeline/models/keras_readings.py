@@ -9,6 +9,7 @@ from torch import Tensor
 
 from eyeline.incremental.geometry import Geometry
 from eyeline.incremental.graph import AveragePool, Conv, MaxPool, Node, Operation, Pad
+from eyeline.models.keras_walk import library
 from eyeline.models.torch_operations import TABLE as ATEN
 from eyeline.models.torch_values import CHANNEL, FIRST, Building, Call, Value
 
@@ -95,18 +96,18 @@ def theirs(value: Value, images: int) -> tuple[int, ...]:
 
 def setting(layer: Any, name: str) -> Any:
     """Return a setting of the library that a layer is of."""
-    return getattr(importlib.import_module(f"{type(layer).__module__.partition('.')[0]}.backend"), name)()
+    return getattr(importlib.import_module(f"{library(layer)}.backend"), name)()
 
 
 def geometries(
-    reading: Reading, kernel: Any, strides: Any, dilations: Any = (1, 1), source: Value | None = None
+    reading: Reading, kernel: Any, strides: Any, dilations: Any = (1, 1)
 ) -> tuple[Geometry, Geometry] | None:
     """Return how a layer slides; "same" gives ceil(size / stride) outputs, and a first one of less padding.
 
     None for any other padding.
     """
     sides = []
-    for size, taps, stride, dilation in zip((source or reading.source).shape, kernel, strides, dilations, strict=False):
+    for size, taps, stride, dilation in zip(reading.source.shape, kernel, strides, dilations, strict=False):
         one = Geometry(int(taps), int(stride), int(dilation))
         total = max((math.ceil(size / one.stride) - 1) * one.stride + one.extent - size, 0)
         if reading.layer.padding == "same":

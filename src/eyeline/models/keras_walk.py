@@ -6,6 +6,9 @@ Read off the symbolic tensors that Keras 3 and tf_keras keep of a model's buildi
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from eyeline.errors import UnsupportedError
+from eyeline.models import keras_input
+
 LIBRARIES = ("keras", "tf_keras")
 
 OPERATORS = {
@@ -63,6 +66,31 @@ def walk(model: Any, given: list[Any], visit: Visit, prefix: str = "") -> Held:
     return held
 
 
+def refused(rule: str, got: str) -> UnsupportedError:
+    """Word why the incremental engine does not go."""
+    return UnsupportedError(f"the network must {rule} for the incremental engine, but got {got}. Use engine='full'.")
+
+
+def readable(model: Any) -> Any:
+    """Return the graph of a model whose layers the engine may read.
+
+    Raises:
+        UnsupportedError: a model with a `call` of its own, numbers other than float32, or another device.
+    """
+    graph = graph_of(model)
+    if graph is None:
+        raise refused("be a functional or sequential Keras model", f"{type(model).__name__} with a call of its own")
+    for each in keras_input.layers(model):
+        policy = getattr(getattr(each, "dtype_policy", None), "name", "float32")
+        if type(each).__name__ != "InputLayer" and policy != "float32":
+            raise refused("be of float32 numbers", f"{each.name!r} of {policy}")
+    for each in model.weights[:1]:
+        device = str(getattr(each.value, "device", getattr(each, "device", "cpu")))
+        if "cpu" not in device.lower():
+            raise refused("lie on the CPU", device)
+    return graph
+
+
 def graph_of(model: Any) -> Any | None:
     """Return the graph of a model that is nothing but one, or None: a layer, or a model with a `call` of its own."""
     for base in type(model).__mro__:
@@ -75,12 +103,17 @@ def graph_of(model: Any) -> Any | None:
 
 def kind(layer: Any) -> str:
     """Name a layer or operation of the libraries' own: "layers.Add", "ops.Add"; "" for anybody else's."""
-    library, *path = type(layer).__module__.split(".")
-    if library == "tf_keras" and type(layer).__name__ == "TFOpLambda":
+    path, name = type(layer).__module__.split("."), type(layer).__name__
+    if library(layer) == "tf_keras" and name == "TFOpLambda":
         return OPERATORS.get(layer.symbol, "")
-    if library not in LIBRARIES or len(path) < 2 or "call" in vars(layer):
+    if library(layer) not in LIBRARIES or len(path) < 3 or "call" in vars(layer):
         return ""
-    return f"{path[1]}.{type(layer).__name__}"
+    return f"{path[2]}.{name}"
+
+
+def library(layer: Any) -> str:
+    """Name the package that a layer is of."""
+    return type(layer).__module__.partition(".")[0]
 
 
 def flat(nested: Any) -> list[Any]:

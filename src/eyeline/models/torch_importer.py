@@ -202,5 +202,14 @@ def _layer(node: fx.Node) -> str:
 
 
 def _check_seeded(node: fx.Node) -> None:
-    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+    """Refuse an operation that draws random numbers; one that may, attention for example, can be told not to."""
+    if torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
+        return
+    given = {}
+    for place, argument in enumerate(node.target._schema.arguments):
+        held = node.args[place] if place < len(node.args) else node.kwargs.get(argument.name, argument.default_value)
+        given[argument.name] = held
+    probabilities, modes = ("dropout_p", "dropout"), ("train", "training")
+    quiet = any(given.get(name) == 0 for name in probabilities) or any(given.get(name) is False for name in modes)
+    if not quiet:
         raise refused("give the same numbers on every call", f"{node.target}, which draws random ones")
