@@ -136,6 +136,21 @@ def test_the_soonest_of_the_whole_passes(chosen):
     assert chosen(rate=each, share=0.8, timed=timed)[0] == "folded"
 
 
+def test_many_short_sweeps_let_openvino_be_tried(chosen):
+    each, timed = 20 / TOTAL, {"folded": 9.0, "openvino": 0.5 * 20 / TOTAL}
+    assert chosen(rate=each, share=0.97, timed=timed, openvino=True, spent=10.0)[0] == "full"
+    assert chosen(rate=each, share=0.97, timed=timed, openvino=True, spent=100.0)[0] == "openvino"
+
+
+def test_a_sweep_is_asked_about_again_when_twice_as_much_is_spent():
+    kept = Kept((*SIZE, 3), 2**30, spent=3.0)
+    kept.settle(COVERED, "much remains", 2.0)
+    assert kept.why_full(COVERED) == "much remains"
+    assert kept.why_full(COVERED.of(0, np.arange(5))) == ""
+    kept.spent = 10.5
+    assert kept.why_full(COVERED) == ""
+
+
 def test_positions_that_are_done_count_for_the_full_path(chosen):
     assert chosen(rate=10 / TOTAL, share=0.2)[0] == "incremental"
     assert chosen(rate=10 / TOTAL, share=0.2, done=TOTAL - 10, spent=50.0)[0] == "full"

@@ -7,6 +7,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import torch
 from keras import layers, ops
 
 import eyeline
@@ -186,6 +187,15 @@ def test_a_layer_that_acts_on_each_pixel(name):
     agree(model_of(lambda image: flat(POINTWISE[name]()(layers.Conv2D(4, 2)(image)))), "flat")
 
 
+def test_a_spread_near_zero_is_the_least_number_of_keras():
+    keras.config.set_epsilon(0.5)
+    try:
+        layer = layers.Normalization(mean=[1, 2, 3], variance=[4, 0.1, 0])
+        agree(model_of(lambda image: flat(layer(image))), "flat")
+    finally:
+        keras.config.set_epsilon(1e-7)
+
+
 ACTIVATIONS = [
     "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "linear",
     "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softplus", "softsign", "swish", "tanh",
@@ -337,6 +347,73 @@ def test_what_is_not_known_is_carried(name):
     network = model_of(lambda image: flat(CARRIED[name](layers.Conv2D(4, 3, padding="same")(image))))
     agree(network, "r" if name == "attention" else "carried")
     assert "carried" in carried(wrap_keras(network, Options()).graph((*SIZE, 3)))
+
+
+def test_what_is_not_known_hands_on_the_layout():
+    image = keras.Input((3, *SIZE))
+    tensor = layers.UpSampling2D(2, data_format="channels_first", name="carried")(image)
+    tensor = layers.Conv2D(4, 3, data_format="channels_first")(tensor)
+    network = random_weights(keras.Model(image, layers.GlobalAveragePooling2D("channels_first")(tensor)))
+    plan = agree(network, "carried")
+    assert carried(plan.graph) == {"carried"}
+
+
+def test_a_model_inside_that_takes_other_numbers_is_carried():
+    given = keras.Input((*SIZE, 3), dtype="int32")
+    inner = keras.Model(given, layers.Rescaling(0.1)(given), name="inner")
+    agree(model_of(lambda image: flat(inner(image * 20))), "inner")
+
+
+def test_whole_numbers_from_inside_are_carried():
+    network = model_of(lambda image: tail(layers.Conv2D(3, 3)(layers.RandomFlip()(ops.cast(image * 4, "int32")))))
+    agree(network, next(each.name for each in network.operations if "cast" in each.name))
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="only torch has such modules")
+def test_a_module_of_torch_is_carried_and_left_in_its_mode():
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Dropout(0.5)).train()
+
+    def forward(image):
+        first = keras.layers.TorchModuleWrapper(module, output_shape=(None, 4, 7, 8), name="wrapped")(image)
+        return layers.GlobalAveragePooling2D("channels_first")(first)
+
+    image = keras.Input((3, *SIZE))
+    network = keras.Model(image, forward(image))
+    agree(network, "wrapped", preprocess=Preprocess(layout="first"))
+    module.train()
+    model = wrap_keras(network, Options(preprocess=Preprocess(layout="first")))
+    Engine(model.graph((*SIZE, 3))).clean(torch.zeros(*SIZE, 3))
+    assert all(each.training for each in module.modules())
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="only torch's tensors can be overwritten")
+def test_a_layer_that_overwrites_what_it_is_given_is_refused():
+    class InPlace(layers.Layer):
+        def call(self, tensor):
+            return tensor.relu_()
+
+    network = model_of(lambda image: flat(layers.Add()([InPlace(name="carried")(image), image])))
+    with pytest.raises(UnsupportedError, match="'carried', which overwrites it"):
+        wrap_keras(network, Options()).graph((*SIZE, 3))
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="only torch makes tensors that cannot be trained")
+def test_a_layer_that_keeps_a_tensor_can_still_be_trained():
+    class Keeping(layers.Layer):
+        kept = None
+
+        def call(self, tensor):
+            if self.kept is None and tensor.device.type != "meta":
+                self.kept = ops.ones((1,))
+            return tensor if self.kept is None else tensor * self.kept
+
+    network = model_of(lambda image: tail(Keeping(name="keeping")(layers.Conv2D(4, 3)(image))))
+    model = wrap_keras(network, Options())
+    graph = model.graph((*SIZE, 3))
+    network.get_layer("keeping").kept = None
+    Engine(graph).clean(torch.zeros(*SIZE, 3))
+    network.compile("sgd", "mse")
+    network.fit(keras_models.images(4, SIZE), np.ones((4, 4)), verbose=0)
 
 
 def test_an_own_call_of_a_layer_is_noticed():
@@ -559,8 +636,6 @@ def test_a_network_is_left_as_it_was():
     agree(network, network.layers[3].name)
     wrap_keras(network, Options()).layers(keras_models.images(2, SIZE), {"mean"})
     keras_models.assert_same_state(before, keras_models.state(network))
-    if BACKEND == "torch":  # what was made under inference_mode could not be trained
-        network.fit(keras_models.images(4, SIZE), np.ones((4, 4)), verbose=0)
 
 
 def of_keras_2(tf_keras):

@@ -8,10 +8,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import eyeline
 from eyeline.errors import UnsupportedError
 from eyeline.incremental import dense
 from eyeline.incremental.graph import Affine, Concat, Conv, Flatten, Linear, Unknown
 from eyeline.incremental.simplify import simplify
+from eyeline.models import torch_graph
 from eyeline.models.torch_graph import capture
 
 SIZE = (12, 10)
@@ -181,6 +183,87 @@ def test_what_cannot_be_followed_is_refused(forward):
 def test_other_numbers_are_refused():
     with pytest.raises(UnsupportedError, match="of float32 numbers"):
         capture(Runs(FORWARDS["in place"]).double().eval(), SIZE, 4)
+
+
+def drawing(self, images):
+    return pooled(images) * torch.rand(4)
+
+
+def dropping(self, images):
+    return pooled(functional.dropout(images, training=True))
+
+
+def attending(self, images):
+    tokens = self.conv(images).flatten(2).transpose(1, 2)
+    return functional.scaled_dot_product_attention(tokens, tokens, tokens, dropout_p=0.1)[:, 0]
+
+
+@pytest.mark.parametrize("forward", [drawing, dropping, attending])
+def test_what_draws_random_numbers_is_refused(forward):
+    with pytest.raises(UnsupportedError, match=r"must give the same numbers on every call .* draws random ones"):
+        capture(Runs(forward).eval(), SIZE, 4)
+
+
+def test_an_operation_that_is_carried_along_works_for_any_number_of_images():
+    """It is exported for one number first, which must not be written into it."""
+    module = Runs(lambda self, images: functional.pixel_shuffle(self.conv(images), 2).flatten(1)).eval()
+    graph = capture(module, SIZE, 4)
+    assert any(isinstance(node.operation, Unknown) for node in graph.nodes)
+    torch.testing.assert_close(run(graph), module(IMAGES))
+
+
+def test_a_second_export_is_made_only_where_it_helps(monkeypatch):
+    made = []
+    right = torch_graph._export
+    monkeypatch.setattr(torch_graph, "_export", lambda *given: made.append(given[2]) or right(*given))
+    capture(Runs(FORWARDS["permuted"]).eval(), SIZE, 4)
+    assert made == [torch_graph.IMAGES]
+    capture(Runs(FORWARDS["tokens"]).eval(), SIZE, 4)
+    assert made[1:] == [torch_graph.IMAGES, None]
+    with pytest.raises(UnsupportedError):
+        capture(Runs(branches).eval(), SIZE, 4)
+    assert len(made) == 4
+
+
+DYNAMIC = torch.export.Dim.DYNAMIC
+PROGRAMS = {
+    "any number of images": (2, {0: DYNAMIC}),
+    "one image": (1, None),
+    "four images": (4, None),
+}
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+@pytest.mark.parametrize("decomposed", [False, True])
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")  # of torch itself, while it decomposes
+@torch.no_grad()
+def test_an_exported_program_has_its_graph_with_it(kind, decomposed):
+    count, sizes = PROGRAMS[kind]
+    module = Runs(FORWARDS["normalised"]).eval()
+    program = torch.export.export(module, (torch.zeros(count, 4, *SIZE),), dynamic_shapes=sizes and {"images": sizes})
+    if decomposed and sizes:
+        program = program.run_decompositions()
+    model = eyeline.load(program)
+    graph = model.graph((*SIZE, 4))
+    torch.testing.assert_close(run(graph), module(IMAGES), atol=2e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_an_exported_program_of_any_size_is_read_at_the_size_that_is_asked_for():
+    module = Runs(FORWARDS["used twice"]).eval()
+    sizes = {"images": {0: DYNAMIC, 2: DYNAMIC, 3: DYNAMIC}}
+    program = torch.export.export(module, (torch.zeros(2, 4, 30, 30),), dynamic_shapes=sizes)
+    graph = eyeline.load(program).graph((*SIZE, 4))
+    assert graph.nodes[0].shape == (*SIZE, 4)
+    torch.testing.assert_close(run(graph), module(IMAGES), atol=2e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_fixed_number_of_images_in_an_unknown_operation_is_said():
+    module = Runs(lambda self, images: functional.pixel_shuffle(self.conv(images), 2).flatten(1)).eval()
+    program = torch.export.export(module, (torch.zeros(4, 4, *SIZE),))
+    with pytest.raises(UnsupportedError, match=r"any number of images .*pixel_shuffle.* written into it"):
+        eyeline.load(program).graph((*SIZE, 4))
 
 
 @pytest.mark.parametrize("forward", [FORWARDS["normalised"], branches, writes_into_a_parameter])

@@ -1,8 +1,8 @@
 """Which path a sweep takes where nobody said: the one that is expected to end first, whatever it has to prepare.
 
-The full path starts at once, so what it costs is measured, not guessed, and its positions serve as the proof of
-whichever path ends the sweep. An engine is made only where what it saves, foreseen with a margin, is more than what it
-costs: in this sweep, or, many short sweeps of one model considered, in the sweeps so far.
+The full path starts at once and in order, so what it costs is measured, not guessed, and a sweep that it ends has the
+numbers of one that it ran alone. An engine is made only where what it saves, foreseen with a margin, is more than what
+it costs: in this sweep, or, many short sweeps of one model considered, in the sweeps so far.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ MARGIN = 1.3
 HARMLESS = 0.025
 """Share of the full path's time that reading the network may cost whatever is found, and timing other paths again."""
 
-PILOT, DRAWN = 0.2, 256
+PILOT, FIRST = 0.2, 256
 """Seconds of the full path, and the most positions, from which its speed is read."""
 
 LITTLE, MUCH = 0.3, 0.95
@@ -93,9 +93,8 @@ class Choice:
         return "" if (1 - share) * worth > setup else f"about {share:.0%} of the multiply-adds would remain"
 
     def _pilot(self) -> None:
-        """Run positions from all over the sweep until the full path's speed is known."""
-        count = min(self.covered.total, DRAWN)
-        for _ in self.full.run(np.random.default_rng().choice(self.covered.total, count, replace=False)):
+        """Run the first positions, in order, as the full path would, until its speed is known."""
+        for _ in self.full.run(np.arange(min(self.covered.total, FIRST))):
             if self.full.seconds > PILOT:
                 break
 
@@ -106,7 +105,7 @@ class Choice:
         rate = min(self.full.rate, self.kept.rates.get("full", self.clean_seconds))
         left = int(np.count_nonzero(~self.full.done))
         once = len(self.covered.ground) * self.clean_seconds  # the engine, too, runs each image itself
-        once += max(self.verify - int(np.count_nonzero(self.full.done)), 0) * rate
+        once += self.verify * rate
         rates: dict[Path, float] = {"full": rate}
         if share <= MUCH:
             known = self.kept.rates.get("incremental")
@@ -120,7 +119,7 @@ class Choice:
         said = ", ".join(f"{name} {1000 * each:.3g}" for name, each in rates.items())
         if best == "full" or rates[best] * self.covered.total > SOONER * rate * left:
             why = f"{share:.0%} of the multiply-adds would remain; milliseconds a position: {said}"
-            self.kept.settled = self.covered.boxes, why
+            self.kept.settle(self.covered, why, rate * left)
             return self._full(why)
         if best in ("incremental", "folded"):
             self.kept.make(self.model)
@@ -132,7 +131,7 @@ class Choice:
         ways: tuple[Path, ...] = ("folded", "openvino")
         found = {path: self.kept.rates[path] for path in ways if path in self.kept.rates}
         count = min(left // (2 * SHORT), TRIED)
-        room = HARMLESS * rate * left - 2 * (1 + count) * rate if count else 0.0
+        room = HARMLESS * max(rate * left, self.kept.spent) - 2 * (1 + count) * rate if count else 0.0
         try:
             if "folded" not in found and room > 0:
                 engine = self.kept.make(self.model)

@@ -55,7 +55,7 @@ class Kept:
         took: seconds that graph and engine took.
         spent: seconds that full sweeps have taken since the last graph was read.
         rates: seconds a position by path; for the engine, seconds a position if all multiply-adds were left.
-        settled: windows for which the full path was found to be the soonest, with the reason.
+        settled: positions and boxes of a sweep for which the full path was the soonest; why; when to ask again.
     """
 
     shape: tuple[int, ...]
@@ -68,7 +68,7 @@ class Kept:
     took: float | None = None
     spent: float = 0.0
     rates: dict[Path, float] = field(default_factory=dict)
-    settled: tuple[np.ndarray, str] | None = None
+    settled: tuple[int, np.ndarray, str, float] | None = None
     _share: tuple[np.ndarray, float] | None = None
 
     def read(self, model: Traceable) -> "Graph":
@@ -134,6 +134,16 @@ class Kept:
         self.forget()
         self._mark(model)
         self.refused = why
+
+    def why_full(self, covered: Covered) -> str:
+        """Return why sweeps like this one are known to end soonest on the full path, or ""."""
+        total, boxes, why, until = self.settled or (0, covered.boxes, "", 0.0)
+        alike = total == covered.total and np.array_equal(boxes, covered.boxes)
+        return why if alike and self.spent <= until else ""
+
+    def settle(self, covered: Covered, why: str, seconds: float) -> None:
+        """Remember that a sweep of so many seconds is soonest on the full path, until twice as many are spent."""
+        self.settled = covered.total, covered.boxes, why, 2 * (self.spent + seconds)
 
     def check(self, model: Traceable) -> "Kept":
         """Forget what was made if the model has changed since."""

@@ -41,7 +41,8 @@ class Occlusion:
         keep: cover everything but the window; a drop is then s(only W kept) - s(all covered).
         batch: images a forward pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs, as Linux measures it. On
-            other systems, which do not say, a measured batch has at most 16 images.
+            other systems, which do not say, a measured batch has at most 16 images. An engine's weights, maps and
+            windows count; where they do not fit the full path runs.
         engine: "full" runs the whole network on every covered image, "incremental" only what a window can
             change: the same scores, many times sooner where the network is local. "folded" and "openvino" run the
             whole network too, simplified or by OpenVINO. "auto" takes the soonest.

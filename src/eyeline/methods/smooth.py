@@ -21,7 +21,7 @@ class SmoothGrad:
     standard error of the mean as a share of the mean, both as root mean squares over the map.
 
     Args:
-        inner: any method, with its settings.
+        inner: any method, with its settings; in the command as gradient:channels=sum,batch=4.
         samples: noisy copies of an image.
         noise: standard deviation, as a share of the image's largest value minus its smallest.
         relative: `noise` is that share; otherwise it is in pixel values.
@@ -57,7 +57,7 @@ class SmoothGradSquared:
     count more. Weights, noise and cost as for SmoothGrad.
 
     Args:
-        inner: any method, with its settings.
+        inner: any method, with its settings; in the command as gradient:channels=sum,batch=4.
         samples: noisy copies of an image.
         noise: standard deviation, as a share of the image's largest value minus its smallest.
         relative: `noise` is that share; otherwise it is in pixel values.
@@ -95,7 +95,7 @@ class VarGrad:
     as for SmoothGrad.
 
     Args:
-        inner: any method, with its settings.
+        inner: any method, with its settings; in the command as gradient:channels=sum,batch=4.
         samples: noisy copies of an image, 2 or more.
         noise: standard deviation, as a share of the image's largest value minus its smallest.
         relative: `noise` is that share; otherwise it is in pixel values.

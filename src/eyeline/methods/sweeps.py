@@ -82,8 +82,8 @@ class Sweeper:
             self.ran["why"] = "a short sweep"
             return "full", None
         entry = kept(self.model, covered.ground.shape[1:], self.batches.budget)
-        if self.path == "auto" and entry.settled is not None and np.array_equal(entry.settled[0], covered.boxes):
-            self.ran["why"] = entry.settled[1]  # a fingerprint takes longer than a few windows
+        if self.path == "auto" and entry.why_full(covered):
+            self.ran["why"] = entry.why_full(covered)  # a fingerprint may take as long as a few windows
             return "full", entry
         entry.check(self.model)
         if self.path == "auto":
@@ -146,11 +146,9 @@ class Sweeper:
         return np.concatenate(parts)
 
     def _draw(self, full: Full) -> None:
-        """Run random positions in full until there are as many as are to be verified."""
+        """Run as many random positions in full as are to be verified, beside those that were run to choose the path."""
         left = np.flatnonzero(~full.done)
-        count = min(self.verify - int(full.done.sum()), len(left))
-        if count > 0:
-            list(full.run(np.random.default_rng().choice(left, count, replace=False)))
+        list(full.run(np.random.default_rng().choice(left, min(self.verify, len(left)), replace=False)))
 
     def _part(self, path: Path, entry: Kept, covered: Covered, proof: Proof) -> None:
         """Say that a path was found out, and where it parts from the framework."""

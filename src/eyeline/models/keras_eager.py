@@ -48,21 +48,18 @@ class Eager(NamedTuple):
                 if self.backend == "torch":
                     import torch
 
-                    from eyeline.models.torch_mode import evaluating
-
                     # not inference_mode: a layer that keeps a tensor here could never be trained again
                     stack.enter_context(torch.inference_mode(False))
                     stack.enter_context(torch.no_grad())
-                    stack.enter_context(evaluating(self.model))
             yield
 
     def tensor(self, array: np.ndarray, kind: str) -> Any:
-        """Return a tensor of the backend, which a layer may overwrite."""
+        """Return a tensor of the backend, perhaps in the array's own memory."""
         if self.library == "tf_keras":
             return importlib.import_module("tensorflow").cast(array, kind)
         import keras
 
-        return keras.ops.cast(keras.ops.convert_to_tensor(array.copy()), kind)
+        return keras.ops.cast(keras.ops.convert_to_tensor(array), kind)
 
     def array(self, tensor: Any) -> np.ndarray:
         """Return a tensor's or a variable's numbers, perhaps in its own memory."""
@@ -79,7 +76,13 @@ class Eager(NamedTuple):
             kwargs["training"] = False  # Keras 3 lets the model's word count
         elif getattr(getattr(step.layer, "_call_spec", None), "expects_training_arg", False):
             kwargs.setdefault("training", False)  # tf_keras the layer's
-        return flat(step.layer(*filled(step.args, held), **kwargs))
+        with ExitStack() as stack:
+            if self.backend == "torch" and hasattr(step.layer, "_flatten_layers"):
+                from eyeline.models.torch_mode import evaluating
+
+                for each in step.layer._flatten_layers():  # modules of torch inside are switched by the call
+                    stack.enter_context(evaluating(each))
+            return flat(step.layer(*filled(step.args, held), **kwargs))
 
 
 def layers(eager: Eager, inputs: np.ndarray, names: Collection[str]) -> dict[str, np.ndarray]:

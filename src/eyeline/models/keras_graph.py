@@ -142,13 +142,17 @@ class _Importer:
         values, kinds = [value for value, _ in inputs], [kind for _, kind in inputs]
         name = self._name
 
-        def given(arrays: list[np.ndarray]) -> np.ndarray:
+        def given(arrays: list[np.ndarray], watched: bool = False) -> np.ndarray:
             with self._eager.scope():
                 tensors = [self._eager.tensor(each, kind) for each, kind in zip(arrays, kinds, strict=True)]
-                return np.array(self._eager.array(run(tensors)))
+                before = [np.array(self._eager.array(each)) for each in tensors if watched]
+                found = np.array(self._eager.array(run(tensors)))
+                if watched and not all(map(np.array_equal, before, map(self._eager.array, tensors))):
+                    raise refused("leave what its layers are given as it is", f"{name!r}, which overwrites it")
+            return found
 
         try:
-            found = _tried(given, [theirs(each, images=TRIED) for each in values])
+            found = _tried(partial(given, watched=True), [theirs(each, images=TRIED) for each in values])
         except Error:
             raise
         except Exception as error:  # whatever a layer or the head raises on numbers that are no picture's
@@ -192,11 +196,11 @@ def _laid_out(tensor: Tensor, order: tuple[int, ...] | None) -> np.ndarray:
 
 def _tried(run: Callable[[list[np.ndarray]], np.ndarray], shapes: list[tuple[int, ...]]) -> np.ndarray:
     """Return what a layer gives for a few images, having seen that each image's is the same without the others."""
-    some = [np.random.default_rng(0).random(shape, dtype=np.float32) for shape in shapes]
+    some = [np.random.default_rng(0).standard_normal(shape, dtype=np.float32) for shape in shapes]
     together = run(some)
     apart = np.concatenate([run([each[one : one + 1] for each in some]) for one in range(TRIED)])
     torch.from_numpy(together[:0])  # raises where torch has no such numbers
-    reach = 1e-3 * float(np.abs(np.nan_to_num(apart)).max(initial=0))
+    reach = 1e-3 * float(np.abs(apart[np.isfinite(apart)]).max(initial=0))
     if together.shape != apart.shape or not np.allclose(together, apart, rtol=1e-3, atol=reach, equal_nan=True):
         raise refused("treat every image alone", "a layer that mixes them, changes their number, or draws numbers")
     return together
