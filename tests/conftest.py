@@ -1,4 +1,4 @@
-"""Every test run: shapes are checked at every inner call, one thread computes, Keras has a backend."""
+"""Every test run: shapes are checked at inner calls, one thread computes, Keras has a backend, nothing is timed."""
 
 import importlib.util
 import os
@@ -9,7 +9,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
+from hypothesis import settings
 from jaxtyping import install_import_hook
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("untimed")
 
 # The inner parts, which trust their types; the doors stay unchecked, so that their own sentences are tested.
 NAMES = (
