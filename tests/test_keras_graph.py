@@ -558,7 +558,7 @@ def test_names_and_what_the_layers_give():
     assert isinstance(model, Traceable)
     images = keras_models.images(2, SIZE)
     names = {node.name for node in model.graph((*SIZE, 3)).nodes}
-    given = model.layers(images, {*names, "nonsense"})
+    given = model.activations(images, {*names, "nonsense"})
     inner, norm, outer, pool, _ = network.layers[1:]
     expected = {
         f"inner/{inner.layers[0].name}": inner.layers[0](2 * images),
@@ -577,7 +577,7 @@ def test_names_and_what_the_layers_give():
 def test_what_layers_give_has_its_channels_last():
     network = sliding("conv", "channels_first")
     images = keras_models.images(2, SIZE)
-    (given,) = wrap_keras(network, Options()).layers(images, {network.layers[2].name}).values()
+    (given,) = wrap_keras(network, Options()).activations(images, {network.layers[2].name}).values()
     expected = network.layers[2](network.layers[1](np.moveaxis(images, -1, 1)))
     np.testing.assert_allclose(given, np.moveaxis(ops.convert_to_numpy(expected), 1, -1), atol=1e-5)
 
@@ -597,7 +597,7 @@ def test_the_fingerprint_notices_every_change():
         return len(set(seen)) == len(seen)
 
     model.scores(images)
-    model.layers(images, {"dense"})
+    model.activations(images, {"dense"})
     model.graph((*SIZE, 3))
     assert not changed()
     seen.pop()
@@ -634,7 +634,7 @@ def test_a_network_is_left_as_it_was():
     network.compile("adam", "mse")
     before = keras_models.state(network)
     agree(network, network.layers[3].name)
-    wrap_keras(network, Options()).layers(keras_models.images(2, SIZE), {"mean"})
+    wrap_keras(network, Options()).activations(keras_models.images(2, SIZE), {"mean"})
     keras_models.assert_same_state(before, keras_models.state(network))
 
 
@@ -667,7 +667,7 @@ def test_a_network_of_keras_2():
     plan = agree(network, "mean")
     assert carried(plan.graph) == {"softmax"}
     model, images = wrap_keras(network, Options()), keras_models.images(2, SIZE)
-    given = model.layers(images, {"inner/inside", "mean", "scores"})
+    given = model.activations(images, {"inner/inside", "mean", "scores"})
     np.testing.assert_allclose(given["scores"], model.scores(images), atol=1e-6)
     assert len(given) == 3
     seen = model.fingerprint()

@@ -571,7 +571,7 @@ def test_layers_are_those_of_the_graph(tmp_path):
     for shape in (("n", 3, *SIZE), (2, 3, *SIZE)):
         model = load(tmp_path, nodes, AXES, shape=shape, preprocess="imagenet", outputs=["scores", "s"])
         images = RANDOM.random((3, *SIZE, 3), dtype=np.float32)
-        found = model.layers(images, ["one", "s", "row", "scores", "image", "nothing"])
+        found = model.activations(images, ["one", "s", "row", "scores", "image", "nothing"])
         assert set(found) == {"one", "s", "row", "scores"}
         assert first_apart(model.graph((*SIZE, 3)), images, found, 1e-5) == ""
         assert first_apart(model.graph((*SIZE, 3)), images, {**found, "one": found["one"] * 1.01}, 1e-5) == "one"

@@ -130,7 +130,7 @@ def test_layers_give_what_hooks_of_ones_own_see():
         second = module.body[1](first)
         third = module.wide(second.relu())
         last = module.last(third.relu().mean((2, 3)))
-    found = load(module.train()).layers(images, {"body.0", "body.1", "wide", "last", "body", "nothing"})
+    found = load(module.train()).activations(images, {"body.0", "body.1", "wide", "last", "body", "nothing"})
     assert found.keys() == {"body.0", "body.1", "wide", "last"}, "layers that hold others are left out"
     for name, expected in {"body.0": first, "body.1": second, "wide": third}.items():
         np.testing.assert_allclose(found[name], expected.movedim(1, -1).numpy(), atol=1e-6, err_msg=name)
@@ -148,14 +148,14 @@ def test_layers_that_run_twice_or_give_no_map_are_left_out():
             self.tokens(images)
             return self.twice(self.pair(self.twice(images))[0])[:, :, 0, 0]
 
-    assert load(Odd()).layers(pictures(), {"twice", "tokens", "pair"}) == {}
+    assert load(Odd()).activations(pictures(), {"twice", "tokens", "pair"}) == {}
 
 
-@pytest.mark.parametrize("call", ["layers", "share"])
+@pytest.mark.parametrize("call", ["activations", "share"])
 def test_hooks_are_gone_also_after_an_error(call):
     module = Network()
     model = load(module)
-    given = {"layers": (pictures(), {"wide"}), "share": (pictures(), pictures())}[call]
+    given = {"activations": (pictures(), {"wide"}), "share": (pictures(), pictures())}[call]
     getattr(model, call)(*given)
     assert not any(each._forward_hooks for each in module.modules())
     module.last = nn.Linear(5, 5)

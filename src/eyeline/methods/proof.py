@@ -111,7 +111,7 @@ def blame(model: Traceable, kept: Kept, covered: Covered, proof: Proof, path: Pa
     from eyeline.incremental.compare import first_apart
 
     graph = model.graph(kept.shape)
-    given = model.layers(images, {node.name for node in graph.nodes})
+    given = model.activations(images, {node.name for node in graph.nodes})
     layer = first_apart(graph, images, given, EXACT)
     if layer:
         return f"the graph that was read parts from the network at layer {layer!r}"

@@ -87,7 +87,7 @@ class Traceable(Model, Protocol):
         """Say what `graph` was read from: another text whenever a weight or a layer has changed since."""
         ...
 
-    def layers(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
+    def activations(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
         """Return what named layers make of whole images: (n, rows, columns, channels), or (n, features).
 
         The names are those of the graph's nodes; what is no layer of the network, or gives anything else, is left out.

@@ -23,7 +23,8 @@ def open_bundled(name: str, options: Options) -> Model:
     import torch
 
     from eyeline.models import lite0
-    from eyeline.models.torch import TorchModel, place
+    from eyeline.models.torch import TorchModel
+    from eyeline.models.torch_checks import place
 
     network = lite0.build()
     network.load_state_dict(lite0.rename(torch.load(path, map_location="cpu", weights_only=True)))

@@ -14,7 +14,7 @@ from eyeline.attribution import Unit
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.models import keras_files, keras_input
 from eyeline.models.base import Options, check_classes, running
-from eyeline.models.keras_eager import Eager, fingerprint, layers, setup
+from eyeline.models.keras_eager import Eager, activations, fingerprint, setup
 from eyeline.models.keras_passes import jax_passes, pulled, tensorflow_passes, torch_passes
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class KerasModel:
         """Say what `graph` was read from: another text whenever a weight or a layer's setting has changed since."""
         return fingerprint(self._eager)
 
-    def layers(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
+    def activations(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
         """Return what named layers make of whole images: (n, rows, columns, channels), or (n, features).
 
         Layers that run more than once, hold others, or give anything else are left out.
@@ -132,7 +132,7 @@ class KerasModel:
         """
         _, orders = self._captured(images.shape[1:])
         with running(self._options, images.shape):
-            found = layers(self._eager, self._inputs(images), names)
+            found = activations(self._eager, self._inputs(images), names)
         return {
             name: np.transpose(each, [order.index(axis) for axis in range(4)]) if order else each
             for name, each in found.items()

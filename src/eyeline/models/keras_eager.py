@@ -85,7 +85,7 @@ class Eager(NamedTuple):
             return flat(step.layer(*filled(step.args, held), **kwargs))
 
 
-def layers(eager: Eager, inputs: np.ndarray, names: Collection[str]) -> dict[str, np.ndarray]:
+def activations(eager: Eager, inputs: np.ndarray, names: Collection[str]) -> dict[str, np.ndarray]:
     """Return what named layers make of a batch in the model's own layout; one that runs twice is left out."""
     graph = graph_of(eager.model)
     assert graph is not None

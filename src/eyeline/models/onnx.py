@@ -112,7 +112,7 @@ class OnnxModel:
         """Say what `graph` was read from: the file as it was opened, which does not change."""
         return self._options.name
 
-    def layers(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
+    def activations(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
         """Return what named nodes make of whole images: (n, rows, columns, channels), or (n, features).
 
         Raises:

@@ -1,6 +1,7 @@
 """PyTorch modules: live ones, TorchScript and exported programs. The network is left as it was found."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import TypeVar, final
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 
 from eyeline._typing import Images, Scores, Weigh
 from eyeline.attribution import Unit
-from eyeline.errors import InputError, UnsupportedError, first_line
 from eyeline.incremental.graph import Graph
-from eyeline.models import torch_foresight, torch_state
+from eyeline.models import torch_foresight, torch_rules, torch_state
 from eyeline.models.base import Options, check_classes, running, single
-from eyeline.models.torch_checks import check, check_graph, geometry, home
-from eyeline.models.torch_mode import evaluating, frozen
+from eyeline.models.layered import Layer, Rule, Values, choose
+from eyeline.models.torch_checks import check, check_graph, cut, geometry, home
+from eyeline.models.torch_layers import Listed, listed, opened
+from eyeline.models.torch_mode import evaluating, recording
 
 T = TypeVar("T")
 
@@ -55,6 +57,7 @@ class TorchModel:
         self._program = program
         self._output = options.scaled()
         self._contiguous = False
+        self._seen: tuple[tuple[int, ...], list[tuple[str, torch.nn.Module]], Listed] | None = None
         self.axes = axes or (len(options.input_size) if isinstance(options.input_size, tuple) else found)
         self.input_size = options.size(self.axes)
         self.channels: int | None = channels or first
@@ -86,27 +89,33 @@ class TorchModel:
         Raises:
             UnsupportedError: no derivative reaches the image.
         """
-        with (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            evaluating(self._module),
-            frozen(self._module),
-        ):
-            with running(self._options, images.shape):
-                leaf = self._leaf(images).requires_grad_()
-                raw = self._flexible(lambda: self._raw(leaf))
-            check_classes(self.classes, raw.shape[1])
-            scores, weights = self._output.pull(raw.detach().cpu().double().numpy(), weigh)
-            with running(self._options, images.shape):
-                pulled = torch.from_numpy(weights).to(raw.dtype).to(raw.device)
-                found = torch.autograd.grad(raw, leaf, pulled, allow_unused=True)[0] if raw.requires_grad else None
-        if found is None:
-            raise UnsupportedError(
-                f"the scores must depend on the image through differentiable operations, but {self._options.name} "
-                "cuts the way (detach, no_grad, argmax or NumPy in forward or head). Remove the cut, or use "
-                "method='occlusion', which needs scores only."
-            )
-        return scores, self._options.preprocess.pull(found.cpu().float().numpy())
+        return self._pixels(images, weigh, lambda raw: None)
+
+    def ruled(self, images: Images, weigh: Weigh, rule: Rule) -> tuple[Scores, Images]:
+        """Return what `gradient` returns, with `rule` at every ReLU, or raise what `torch_rules.exchange` does."""
+        with torch_rules.visible():
+            return self._pixels(images, weigh, lambda raw: torch_rules.exchange(raw, rule, self._options.name))
+
+    def layers(self, shape: tuple[int, ...]) -> tuple[Layer, ...]:
+        """List the modules that run for an image of (*space, channels), in the order in which they end."""
+        return tuple(layer for layer, _ in self._listed(shape).values())
+
+    def layer(self, images: Images, weigh: Weigh, name: str) -> tuple[Scores, Values, Values]:
+        """Return the scores, what a module gives, and the derivatives with respect to that.
+
+        Raises:
+            UnsupportedError: no derivative comes back to the module.
+        """
+        chosen = choose(self.layers(images.shape[1:]), name, self._options.name)
+        _, first = self._listed(images.shape[1:])[chosen.name]
+        with recording(self._module):
+            with running(self._options, images.shape), opened(self._module.get_submodule(name)) as leaves:
+                entered = self._leaf(images)
+                raw = self._flexible(lambda: self._raw(entered))
+            scores, gradients = self._pull(raw, leaves[-1], weigh, images.shape, f"what layer {name!r} gives")
+        found = (each.movedim(1, -1) if first else each for each in (leaves[-1].detach(), gradients))
+        activations, derivatives = (each.cpu().float().numpy() for each in found)
+        return scores, activations, derivatives
 
     def graph(self, shape: tuple[int, ...]) -> Graph:
         """Return the network on one image of (rows, columns, channels), from image space to raw outputs.
@@ -128,14 +137,16 @@ class TorchModel:
         """Say what `graph` was read from: another text whenever a weight or a layer has changed since."""
         return torch_state.fingerprint(self._module)
 
-    def layers(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
+    def activations(self, images: Images, names: Collection[str]) -> dict[str, np.ndarray]:
         """Return what named layers make of whole images: (n, rows, columns, channels), or (n, features).
 
         Layers that hold others, run more than once, or give anything else are left out.
         """
         with running(self._options, images.shape), torch.no_grad(), evaluating(self._module):
             leaf = self._leaf(images)
-            return self._flexible(lambda: torch_state.layers(self._module, lambda: self._raw(leaf), len(images), names))
+            return self._flexible(
+                lambda: torch_state.activations(self._module, lambda: self._raw(leaf), len(images), names)
+            )
 
     def setup(self, shape: tuple[int, ...]) -> float:
         """Foresee the seconds that reading the network and laying out its weights take.
@@ -173,6 +184,39 @@ class TorchModel:
             "output": self._output.describe(),
         }
 
+    def _pixels(self, images: Images, weigh: Weigh, prepare: Callable[[torch.Tensor], None]) -> tuple[Scores, Images]:
+        """Return the scores and the gradient; `prepare` gets the raw outputs before the pass back."""
+        with recording(self._module):
+            with running(self._options, images.shape):
+                leaf = self._leaf(images).requires_grad_()
+                raw = self._flexible(lambda: self._raw(leaf))
+            prepare(raw)
+            scores, found = self._pull(raw, leaf, weigh, images.shape, "the image")
+        return scores, self._options.preprocess.pull(found.cpu().float().numpy())
+
+    def _pull(
+        self, raw: torch.Tensor, leaf: torch.Tensor, weigh: Weigh, shape: tuple[int, ...], what: str
+    ) -> tuple[Scores, torch.Tensor]:
+        """Weigh the scores and go back to a leaf."""
+        check_classes(self.classes, raw.shape[1])
+        scores, weights = self._output.pull(raw.detach().cpu().double().numpy(), weigh)
+        with running(self._options, shape):
+            pulled = torch.from_numpy(weights).to(raw.dtype).to(raw.device)
+            found = torch.autograd.grad(raw, leaf, pulled, allow_unused=True)[0] if raw.requires_grad else None
+        if found is None:
+            raise cut(what, self._options.name)
+        return scores, found
+
+    def _listed(self, shape: tuple[int, ...]) -> Listed:
+        """Run the network on a black image, but not again while it has the same modules."""
+        modules = list(self._module.named_modules())
+        if self._seen is None or self._seen[:2] != (shape, modules):
+            with running(self._options, (1, *shape)), torch.no_grad(), evaluating(self._module):
+                leaf = self._leaf(np.zeros((1, *shape), dtype=np.float32))
+                run = partial(listed, self._module, lambda: self._raw(leaf), self.axes, self._options.name)
+                self._seen = shape, modules, self._flexible(run)
+        return self._seen[2]
+
     def _leaf(self, images: Images) -> torch.Tensor:
         device, dtype = home(self._module)
         values = np.ascontiguousarray(self._options.preprocess(images))
@@ -200,18 +244,3 @@ class TorchModel:
                 raise
             self._contiguous = True
             return run()
-
-
-def place(module: torch.nn.Module, device: str | None) -> torch.nn.Module:
-    """Move a network that was read from a file, and is ours to move.
-
-    Raises:
-        InputError: no such device here.
-    """
-    try:
-        return module.to(device or "cpu")
-    except Exception as error:
-        raise InputError(
-            f"device must be one that PyTorch can use here, but got {device!r} ({first_line(error, 160)}). "
-            "Leave it out to run on the CPU."
-        ) from error

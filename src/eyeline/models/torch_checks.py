@@ -4,7 +4,7 @@ import inspect
 
 import torch
 
-from eyeline.errors import InputError, UnsupportedError
+from eyeline.errors import InputError, UnsupportedError, first_line
 from eyeline.models.base import Options
 from eyeline.models.torch_values import refused
 
@@ -74,6 +74,30 @@ def _required(module: torch.nn.Module) -> list[str]:
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(module.forward).parameters.values()
     return [each.name for each in parameters if each.default is each.empty and each.kind not in kinds]
+
+
+def place(module: torch.nn.Module, device: str | None) -> torch.nn.Module:
+    """Move a network that was read from a file, and is ours to move.
+
+    Raises:
+        InputError: no such device here.
+    """
+    try:
+        return module.to(device or "cpu")
+    except Exception as error:
+        raise InputError(
+            f"device must be one that PyTorch can use here, but got {device!r} ({first_line(error, 160)}). "
+            "Leave it out to run on the CPU."
+        ) from error
+
+
+def cut(what: str, model: str) -> UnsupportedError:
+    """Word that no derivative comes back."""
+    return UnsupportedError(
+        f"the scores must depend on {what} through differentiable operations, but {model} "
+        "cuts the way (detach, no_grad, argmax or NumPy in forward or head). Remove the cut, or use "
+        "method='occlusion', which needs scores only."
+    )
 
 
 def check_graph(holder: torch.nn.Module | torch.export.ExportedProgram, axes: int = 2) -> None:

@@ -15,7 +15,8 @@ from torch.export.passes import move_to_device_pass
 from eyeline.errors import Error, InputError, ModelError, UnsupportedError, first_line
 from eyeline.models import torch_guard
 from eyeline.models.base import Options
-from eyeline.models.torch import TorchModel, place
+from eyeline.models.torch import TorchModel
+from eyeline.models.torch_checks import place
 
 ZIP_OR_PICKLE = (b"PK", *(bytes([0x80, protocol]) for protocol in range(2, 6)))
 WRAPPERS = ("state_dict", "model_state_dict", "model")

@@ -30,3 +30,10 @@ def frozen(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for each in free:
             each.requires_grad_(True)
+
+
+@contextmanager
+def recording(module: torch.nn.Module) -> Iterator[None]:
+    """Record what the network does, in evaluation, for a pass back to its inputs or to a layer."""
+    with torch.inference_mode(False), torch.enable_grad(), evaluating(module), frozen(module):
+        yield

@@ -65,7 +65,7 @@ def watching(module: torch.nn.Module, see: See) -> Iterator[None]:
             each.remove()
 
 
-def layers(
+def activations(
     module: torch.nn.Module, run: Callable[[], object], images: int, names: Collection[str]
 ) -> dict[str, np.ndarray]:
     """Return what named layers give while `run` runs the network on some images: channels last, or vectors.
