@@ -123,11 +123,11 @@ class Engine:
                     return self.graph.nodes[place].name
         return ""
 
-    def run(self, ground: Images, patch: Images, boxes: Boxes) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (first row, raw outputs) of every image of `ground` with each box showing `patch`, in order."""
+    def run(self, ground: Images, patch: Images, boxes: Boxes, most: int = 2**30) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first row, raw outputs) of every image with each box showing `patch`, in order, `most` at a time."""
         for image, (below, above) in enumerate(zip(ground, patch, strict=True)):
             clean = self.clean(torch.from_numpy(np.ascontiguousarray(below)))
-            for start, _, raw in self.sweep(clean, torch.from_numpy(np.ascontiguousarray(above)), boxes):
+            for start, _, raw in self.sweep(clean, torch.from_numpy(np.ascontiguousarray(above)), boxes, most):
                 yield image * len(boxes) + start, raw.double().numpy()
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is untyped here
@@ -149,19 +149,21 @@ class Engine:
         output = self.graph.walk(visit)
         return Clean(maps, output.reshape(-1))
 
-    def sweep(self, clean: Clean, patch: Tensor, boxes: Boxes) -> Iterator[tuple[int, int, Tensor]]:
+    def sweep(self, clean: Clean, patch: Tensor, boxes: Boxes, most: int = 2**30) -> Iterator[tuple[int, int, Tensor]]:
         """Yield (start, stop, raw outputs) for the clean image with each box replaced by `patch`, in order.
 
         Args:
             clean: of the image that is covered.
             patch: (rows, columns, channels), what covers it.
             boxes: (n, 2, 2), in pixels, or (n, k, 2, 2): k boxes that are covered together.
+            most: positions that are yielded at once; fewer where more do not pay.
 
         Raises:
             OutOfMemoryError: the memory does not hold the weights, the clean maps and one position.
         """
         plan = self.plan(boxes)
         chunk, group = sizes(plan, self._memory, self.bytes, self._chunk, self._each, self._heavy)
+        group = min(group, most)
 
         @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is untyped here
         def call(start: int) -> tuple[int, int, Tensor]:

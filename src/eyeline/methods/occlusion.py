@@ -111,7 +111,7 @@ class Occlusion:
             scores=clean,
             weights=weights,
             maps=sweep.maps(weights, size),
-            quantity=lambda unit: _quantity(self.measure, self.keep, unit),
+            quantity=lambda unit: quantity(self.measure, self.keep, unit),
             ran={**sweeper.ran, "windows": len(boxes)},
             began=began,
             sweep=sweep,
@@ -155,7 +155,8 @@ def _scores(model: Model, batches: Batches, images: Images, where: Callable[[int
     return np.concatenate([scores for _, _, scores in parts])
 
 
-def _quantity(measure: Measure, keep: bool, unit: Unit) -> str:
+def quantity(measure: Measure, keep: bool, unit: Unit) -> str:
+    """Say in words what a number of the map is."""
     state = "alone" if keep else "covered"
     if measure == "drop":
         return f"gain in {unit} over all covered" if keep else f"drop in {unit} when covered"

@@ -15,6 +15,7 @@ from eyeline.errors import OutOfMemoryError, first_line
 from eyeline.methods.base import finite
 from eyeline.methods.batches import Batches
 from eyeline.methods.covered import Covered, Positions
+from eyeline.methods.watch import TOGETHER, WATCH
 from eyeline.models.base import Model
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Full:
     """
 
     def __init__(self, model: Model, batches: Batches, covered: Covered) -> None:
-        self._model, self._batches, self._covered = model, batches, covered
+        self._model, self._batches, self.covered = model, batches, covered
         self.done = np.zeros(covered.total, dtype=bool)
         """Which positions have scores."""
         self.scores = np.empty((covered.total, 0), dtype=np.float32)
@@ -58,14 +59,14 @@ class Full:
         def call(start: int, stop: int) -> Scores:
             began = time.perf_counter()
             some = positions[start:stop]
-            scores = self._model.scores(self._covered.images(some))
+            scores = self._model.scores(self.covered.images(some))
             took = time.perf_counter() - began
             self.seconds, self.rate = self.seconds + took, min(self.rate, took / len(some))
-            return finite(scores, lambda row: self._covered.where(some[row]))
+            return finite(scores, lambda row: self.covered.where(some[row]))
 
         for start, stop, scores in self._batches.run(len(positions), call):
             if not self.scores.shape[1]:
-                self.scores = np.empty((self._covered.total, scores.shape[1]), dtype=np.float32)
+                self.scores = np.empty((self.covered.total, scores.shape[1]), dtype=np.float32)
             self.scores[positions[start:stop]] = scores
             self.done[positions[start:stop]] = True
             yield stop - start
@@ -93,8 +94,9 @@ def incremental(engine: "Engine", convert: Convert, covered: Covered) -> Iterato
         OutOfMemoryError: no memory left.
     """
     nothing = np.zeros_like(covered.boxes[:1])
+    boxes, most = np.concatenate([nothing, covered.boxes]), TOGETHER if WATCH.get() else len(covered.boxes) + 1
     with _memory():
-        for _, raw in engine.run(covered.ground, covered.patch, np.concatenate([nothing, covered.boxes])):
+        for _, raw in engine.run(covered.ground, covered.patch, boxes, most):
             yield convert(raw)
 
 

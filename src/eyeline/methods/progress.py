@@ -1,10 +1,12 @@
-"""A progress bar with the time left: on a terminal and in notebooks; silent elsewhere."""
+"""A progress bar with the time left: on a terminal and in notebooks; elsewhere silent, but for who watches."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
+
+from eyeline.methods.watch import WATCH
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -16,6 +18,16 @@ SHOWN: "ContextVar[Progress | None]" = ContextVar("SHOWN", default=None)
 @contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
     """Yield a function that is told how many positions are done."""
+    watch, count = WATCH.get(), 0
+    if watch is not None:  # who watches shows it in a way of their own
+
+        def advance(done: int) -> None:
+            nonlocal count
+            count += done
+            watch.advanced(what, count, total)
+
+        yield advance
+        return
     if not (sys.stderr.isatty() or _in_notebook()):
         yield lambda done: None
         return

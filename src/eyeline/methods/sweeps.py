@@ -18,6 +18,7 @@ from eyeline.methods.kept import Kept, graphless, kept, work
 from eyeline.methods.paths import Full, Path, quick
 from eyeline.methods.progress import progress
 from eyeline.methods.proof import Proof, blame, far, prove, rounding
+from eyeline.methods.watch import WATCH
 from eyeline.models.base import Model, Traceable
 
 LONG = 10.0
@@ -65,7 +66,7 @@ class Sweeper:
         path, entry = self._way(covered, full)
         found = None if entry is None or path == "full" else self._proved(path, entry, covered, full, reference)
         if found is None:
-            found = self._full(full, entry)
+            found = self._full(full, entry, reference)
         return found.reshape(len(covered.ground), len(covered.boxes), -1)
 
     def _way(self, covered: Covered, full: Full) -> tuple[Path, Kept | None]:
@@ -134,11 +135,15 @@ class Sweeper:
         """Return the rows of a path; the first few alone where the clean image's scores are far off."""
         assert isinstance(self.model, Traceable)
         parts: list[Scores] = []
-        own = len(covered.ground) if path == "incremental" else 0
+        own, watch = len(covered.ground) if path == "incremental" else 0, WATCH.get()
+        done, each = 0, len(covered.boxes) + 1 if own else 0
         run = quick(path, entry, self.model.convert, covered, self.batches)
         with progress(covered.total + own, "occlusion") as advance, closing(run):
             for part in run:
                 parts.append(part)
+                if watch is not None:
+                    watch.found(covered, reference, *_windows(part, done, each))
+                done += len(part)
                 advance(len(part))
                 first = path == "incremental" and len(parts) == 1
                 if first and far(self.model, covered.ground[:1], part[:1], reference[:1]):
@@ -176,18 +181,36 @@ class Sweeper:
         entry.rates[path] = took / total
         entry.rates["full"] = min(full.rate, entry.rates.get("full", full.rate))
 
-    def _full(self, full: Full, entry: Kept | None) -> Scores:
+    def _full(self, full: Full, entry: Kept | None, reference: Scores) -> Scores:
         """Run the network on every covered image that has no scores yet, (total, classes)."""
         left = np.flatnonzero(~full.done)
+        seen = _tell(full, reference, 0)
         with progress(len(full.done), "occlusion") as advance:
             advance(len(full.done) - len(left))
             for count in full.run(left):
+                seen = _tell(full, reference, seen)
                 advance(count)
         if entry is not None:
             entry.spent += full.seconds
             entry.rates["full"] = full.rate
         self.ran |= {"engine": "full", "batch": self.batches.used}
         return full.scores
+
+
+def _windows(rows: Scores, done: int, each: int) -> tuple[int, Scores]:
+    """Leave out the rows of images with nothing covered, the first of every `each`; number the rest without them."""
+    if not each:
+        return done, rows
+    return done - -(-done // each), rows[np.arange(done, done + len(rows)) % each > 0]
+
+
+def _tell(full: Full, reference: Scores, seen: int) -> int:
+    """Hand the scores that have come since, in order and without a gap, to who watches; return how many are handed."""
+    watch = WATCH.get()
+    ready = len(full.done) if full.done.all() else int(full.done.argmin())
+    if watch is not None and ready > seen:
+        watch.found(full.covered, reference, seen, full.scores[seen:ready])
+    return max(ready, seen)
 
 
 @cache
