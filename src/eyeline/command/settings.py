@@ -120,3 +120,39 @@ class Planning:
         if not value:
             raise InputError(f"--budget must be a time, for example 500ms, 30s or 2m, but got {self.budget!r}.")
         return value
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the maps go, and who computes them.
+
+    Args:
+        store: folder for the maps, made by the first start and completed by later ones.
+        workers: processes that compute; each opens the model.
+        chunk: images that are computed and written together, and that a kill may lose. Left out: about two seconds'
+            work.
+        sweep: keep the scores of every window too, so that other targets come without the model.
+    """
+
+    store: Path = Path("maps.zarr")
+    workers: int = 1
+    chunk: int | None = None
+    sweep: bool = False
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Which rows of a store, and how.
+
+    Args:
+        where: rows that are shown, for example "label == 'cat' and score < 0.5"; columns are compared with numbers
+            and quoted text, joined by and, or, not.
+        sort: column to sort by; -column from the highest down.
+        limit: rows that are printed.
+        out: write the rows to this .csv or .parquet instead, all of them.
+    """
+
+    where: str | None = None
+    sort: str | None = None
+    limit: int = 20
+    out: Path | None = None

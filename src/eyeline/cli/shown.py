@@ -1,0 +1,58 @@
+"""`eyeline demo`, `lecture`, `models` and `methods`: what comes along, shown."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eyeline.cli.base import app, say, usage
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="PATH", help="Folder for the pictures and index.html.")] = Path("demo"),
+) -> None:
+    """Explain four photographs with the bundled network, and write pictures and a page.
+
+    Nothing is downloaded: network and photographs come with eyeline\\[demo]. About half a minute on one core.
+    """
+    # Where other programs use the cores too, a thread on each of them is several times slower than on half of them.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    from eyeline.demo import run
+
+    with usage():
+        run(out, say)
+
+
+@app.command()
+def lecture(
+    out: Annotated[Path, typer.Option(metavar="PATH", help="Folder for the model, the data and the pictures.")] = Path(
+        "lecture"
+    ),
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Folder of class folders, or .npz; left out, a data set is drawn."),
+    ] = None,
+) -> None:
+    """Train a small Keras network on pictures, and show by both methods what it looks at."""
+    from eyeline.lecture.run import run
+
+    with usage():
+        run(out, data, say)
+
+
+@app.command()
+def models() -> None:
+    """List what explain can open, and what is installed here."""
+    from eyeline.command import tables
+
+    tables.models(say)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods with their settings."""
+    from eyeline.command import tables
+
+    tables.methods(say)
