@@ -5,7 +5,7 @@ TORCH      ?= torch==2.13.0
 TENSORFLOW ?= tensorflow-cpu==2.21.0
 JAX        ?= jax==0.10.2
 
-NATIVE      = CMakeLists.txt src/eyeline/incremental/_native.cpp src/eyeline/incremental/_product.h
+NATIVE      = CMakeLists.txt src/eyeline/incremental/_native.cpp src/eyeline/incremental/_product.h src/eyeline/incremental/_winograd.h
 MAIN        = .venv/bin/python
 KERAS_TESTS = tests/test_keras.py tests/test_keras_graph.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py \
               tests/test_lecture.py

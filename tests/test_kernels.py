@@ -295,14 +295,9 @@ def test_global_sum_change_is_the_difference_of_the_sums(backend, source):
     like(backend.global_sum_change(source), expected, 1e-12)
 
 
-def convolve(backend, source, box, weights, bias, padding, activation, ranges):
-    products = winograd.weights(weights)
-    out = torch.full((int(offsets(box)[-1]), len(weights)), math.nan)
-    for some in ranges:
-        seen = backend.winograd_in(source, box, padding, some)
-        assert seen.shape == (36, some[1] - some[0], source.clean.shape[2])
-        backend.winograd_out(torch.bmm(seen, products), box, offsets(box), some, bias, activation, out)
-    return out
+def convolve(backend, source, box, weights, bias, padding, activation, tiles):
+    packed = backend.pack(winograd.weights(weights))
+    return backend.winograd(source, box, offsets(box), packed, bias, padding, tiles, activation)
 
 
 @both
@@ -314,9 +309,8 @@ def test_winograd_is_a_convolution(backend, data, activation, biased):
         return
     weights, bias = torch.randn(5, source.clean.shape[2], 3, 3) / 10, torch.randn(5) if biased else None
     dense = functional.conv2d(sliding.padded(source.whole()), weights, bias)
-    total, step = int(winograd.tile_offsets(box)[-1]), data.draw(st.integers(1, 20))
-    ranges = [(start, min(start + step, total)) for start in range(0, total, step)]
-    found = convolve(backend, source, box, weights, bias, sliding.before, activation, ranges)
+    tiles = data.draw(st.integers(1, 20))
+    found = convolve(backend, source, box, weights, bias, sliding.before, activation, tiles)
     like(found, activated(cut(dense, box), activation), 3e-5)
 
 
@@ -335,10 +329,23 @@ def test_winograd_keeps_the_digits(backend, channels):
     weights = torch.randn(32, channels, 3, 3, generator=torch.Generator().manual_seed(1)) / math.sqrt(9 * channels)
     exact = cut(functional.conv2d(source.whole().double(), weights.double(), padding=1), source.box)
     direct = cut(functional.conv2d(source.whole(), weights, padding=1), source.box)
-    ranges = [(0, int(winograd.tile_offsets(source.box)[-1]))]
-    found = convolve(backend, source, source.box, weights, None, (1, 1), None, ranges)
+    found = convolve(backend, source, source.box, weights, None, (1, 1), None, 99)
     errors = [(each.double() - exact).square().mean().sqrt() for each in (found, direct)]
     assert errors[0] < 4 * errors[1]
+
+
+@both
+def test_tiles_of_every_size(backend):
+    """Boxes of 1 x 1 to 9 x 9 outputs, all in one call and a few tiles at a time."""
+    sides = [(rows, columns) for rows in range(1, 10) for columns in range(1, 10)]
+    box = np.array([[1, 1 + rows, 2, 2 + columns] for rows, columns in sides])
+    random = torch.Generator().manual_seed(0)
+    values = [torch.randn(*shape, 33, generator=random) for shape in ((int(offsets(box)[-1]),), (12, 12))]
+    source = Windows(values[0], box, offsets(box), values[1])
+    weights, bias = torch.randn(40, 33, 3, 3, generator=random) / 17, torch.randn(40, generator=random)
+    exact = cut(functional.conv2d(source.whole().double(), weights.double(), bias.double(), padding=1), box)
+    for tiles in (7, 1000):
+        like(convolve(backend, source, box, weights, bias, (1, 1), None, tiles), exact.float(), 1e-5)
 
 
 @both
@@ -386,11 +393,9 @@ def test_nan_comes_through_every_kernel(backend):
     convolved = backend.convolve(source, box, where, packed, kernel=(3, 3), dilation=(1, 1), **taps, activation=RELU)
     assert torch.equal(convolved.isnan().all(1), near.any(1))
     assert torch.equal(convolved.isnan().any(1), near.any(1))
-    seen = backend.winograd_in(source, box, (1, 1), (0, 12))
-    assert torch.equal(seen.isnan().any(dim=(0, 1)), hit.any(dim=(0, 2, 3)))
-    out = torch.zeros(source.data.shape)
-    backend.winograd_out(seen, box, where, (0, 12), None, RELU, out)
-    assert torch.equal(out.isnan().any(0), hit.any(dim=(0, 2, 3)))
+    tiled = convolve(backend, source, box, torch.ones(2, 19, 3, 3), None, (1, 1), RELU, 5)
+    assert tiled[near.any(1)].isnan().all()  # and what else lies in their tiles
+    assert not tiled.isnan().all()
 
 
 @both

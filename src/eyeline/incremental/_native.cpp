@@ -7,8 +7,9 @@
 
 #include <cstring>
 #include <limits>
+#include <memory>
 
-#include "_product.h"
+#include "_winograd.h"
 
 #if defined(_WIN32)
 #define EXPORT extern "C" __declspec(dllexport)
@@ -156,80 +157,10 @@ void weigh(float* out, const float* const* seen, const float* weights, const flo
     }
 }
 
-// Winograd's F(4 x 4, 3 x 3) at the points 0, near, -near, far, -far and infinity, along one axis.
-constexpr float near = 5.0f / 8, far = 3.0f / 2, near2 = near * near, far2 = far * far;
-
-inline void turn_in(const float (&d)[6], float (&found)[6]) {
-    const float near_even = d[4] - far2 * d[2], near_odd = near * (d[3] - far2 * d[1]);
-    const float far_even = d[4] - near2 * d[2], far_odd = far * (d[3] - near2 * d[1]);
-    found[0] = near2 * far2 * d[0] - (near2 + far2) * d[2] + d[4];
-    found[1] = near_even + near_odd;
-    found[2] = near_even - near_odd;
-    found[3] = far_even + far_odd;
-    found[4] = far_even - far_odd;
-    found[5] = near2 * far2 * d[1] - (near2 + far2) * d[3] + d[5];
-}
-
-inline void turn_out(const float (&m)[6], float (&found)[4]) {
-    const float near_sum = m[1] + m[2], near_gap = m[1] - m[2], far_sum = m[3] + m[4], far_gap = m[3] - m[4];
-    found[0] = m[0] + near_sum + far_sum;
-    found[1] = near * near_gap + far * far_gap;
-    found[2] = near2 * near_sum + far2 * far_sum;
-    found[3] = near2 * near * near_gap + far2 * far * far_gap + m[5];
-}
-
-void tile_in(const float* const* seen, float* out, Index step, Index channels) {
-    NO_ALIAS for (Index c = 0; c < channels; ++c) {
-        float once[6][6];
-        UNROLL for (int v = 0; v < 6; ++v) {
-            const float column[6] = {seen[v][c],      seen[6 + v][c],  seen[12 + v][c],
-                                     seen[18 + v][c], seen[24 + v][c], seen[30 + v][c]};
-            turn_in(column, once[v]);
-        }
-        UNROLL for (int u = 0; u < 6; ++u) {
-            const float row[6] = {once[0][u], once[1][u], once[2][u], once[3][u], once[4][u], once[5][u]};
-            float twice[6];
-            turn_in(row, twice);
-            UNROLL for (int v = 0; v < 6; ++v) out[(6 * u + v) * step + c] = twice[v];
-        }
-    }
-}
-
-void tile_out(const float* products, Index step, float* const* out, const float* bias, Index channels, Clamp clamp) {
-    NO_ALIAS for (Index c = 0; c < channels; ++c) {
-        float once[6][4];
-        UNROLL for (int v = 0; v < 6; ++v) {
-            const float* m = products + v * step + c;
-            const float column[6] = {m[0], m[6 * step], m[12 * step], m[18 * step], m[24 * step], m[30 * step]};
-            turn_out(column, once[v]);
-        }
-        UNROLL for (int u = 0; u < 4; ++u) {
-            const float row[6] = {once[0][u], once[1][u], once[2][u], once[3][u], once[4][u], once[5][u]};
-            float twice[4];
-            turn_out(row, twice);
-            UNROLL for (int v = 0; v < 4; ++v) out[4 * u + v][c] = clamp(twice[v] + bias[c]);
-        }
-    }
-}
-
-// Call visit(position, first row, first column of tiles, tiles, place of the first) for each row of 4 x 4 tiles.
-template <class Visit>
-void each_row_of_tiles(const Target& target, Visit visit) {
-    Index place = 0;
-    for (Index n = 0; n < target.positions && place < target.last; ++n) {
-        const Index* box = target.box + 4 * n;
-        const Index across = (box[3] - box[2] + 3) / 4;
-        for (Index row = box[0]; row < box[1]; row += 4, place += across) {
-            const Index start = std::max(place, target.first), stop = std::min(place + across, target.last);
-            if (start < stop) visit(n, row, box[2] + 4 * (start - place), stop - start, start - target.first);
-        }
-    }
-}
-
 }  // namespace
 
 // Changes with what the functions take: a library of other sources is not called.
-EXPORT int eyeline_interface() { return 1; }
+EXPORT int eyeline_interface() { return 2; }
 
 // Return the x86-64 level (1 to 4) that this processor and its system can run, 0 elsewhere.
 EXPORT int eyeline_level() {
@@ -311,8 +242,8 @@ EXPORT void eyeline_product(const float* values, Index batch, Index rows, Index 
                             const float* panels, Index outputs, const float* bias, float low, float high, float* out) {
     const Index packed = (outputs + PANEL - 1) / PANEL * PANEL * depth;
     for (Index i = 0; i < batch; ++i, values += between, panels += packed, bias += outputs, out += outputs)
-        product(rows, 1, depth, panels, outputs, {out, batch * outputs, bias, {low, high}},
-                [=](Index row, Index) { return values + row * step; });
+        product(rows, 1, depth, panels, outputs, bias, {low, high}, [=](Index row, Index) { return values + row * step; },
+                [=](Index row) { return out + row * batch * outputs; });
 }
 
 // Convolve: each group's outputs from its taps, read where they lie.
@@ -326,9 +257,9 @@ EXPORT void eyeline_convolve(const Source* source, const Target* target, const T
     Index first = target->first;
     const auto flush = [&](Index last) {
         for (Index g = 0; g < groups; ++g)
-            product(last - first, count, part, panels + g * step, outputs,
-                    {out + (first * groups + g) * outputs, groups * outputs, bias + g * outputs, {low, high}},
-                    [&](Index row, Index t) { return waiting[row * count + t] + g * part; });
+            product(last - first, count, part, panels + g * step, outputs, bias + g * outputs, {low, high},
+                    [&](Index row, Index t) { return waiting[row * count + t] + g * part; },
+                    [&](Index row) { return out + ((first + row) * groups + g) * outputs; });
         waiting.clear();
         first = last;
     };
@@ -353,40 +284,41 @@ EXPORT void eyeline_global_sum_change(const Source* source, Index positions, dou
              });
 }
 
-// Transform the 6 x 6 inputs of each tile of 4 x 4 outputs: (36, tiles, channels), the 36 `step` floats apart, the
-// tiles `next`.
-EXPORT void eyeline_winograd_in(const Source* source, const Target* target, Index above, Index left, Index step,
-                                Index next, float* out) {
+// Convolve by Winograd's tiles, at most `most` at a time, with 36 packed matrices of weights; boxes are cut into tiles of
+// 4 x 4 outputs and smaller ones at their ends.
+EXPORT void eyeline_winograd(const Source* source, const Target* target, Index above, Index left, const float* panels,
+                             Index outputs, const float* bias, float low, float high, Index most, float* out) {
     const Index channels = source->channels;
     const std::vector<float> padding(channels, 0.0f);
-    Pointers lines, seen(36);
-    each_row_of_tiles(*target, [&](Index n, Index row, Index column, Index tiles, Index place) {
-        const Index span = 4 * tiles + 2;
-        lines.resize(6 * span);
-        for (Index a = 0; a < 6; ++a)
-            point(*source, n, row - above + a, column - left, span, padding.data(), lines.data() + a * span);
-        for (Index j = 0; j < tiles; ++j) {
-            for (Index a = 0; a < 6; ++a) std::copy_n(lines.data() + a * span + 4 * j, 6, seen.data() + 6 * a);
-            tile_in(seen.data(), out + (place + j) * next, step, channels);
+    const std::unique_ptr<float[]> values(new float[most * POINTS * channels]);
+    const std::unique_ptr<float[]> products(new float[most * POINTS * outputs]);
+    std::vector<Tile> tiles;
+    const auto flush = [&] {
+        multiply_tiles(tiles, values.get(), channels, panels, outputs, products.get());
+        const float* found = products.get();
+        for (const Tile& tile : tiles) {
+            TILE_OUT[tile.rows - 1][tile.columns - 1](found, tile.first, tile.step, bias, outputs, {low, high});
+            found += POINTS * outputs;
         }
-    });
-}
-
-// Transform products back to outputs, add bias and clamp; what a tile has beyond its box is dropped.
-EXPORT void eyeline_winograd_out(const float* products, Index step, Index next, const Target* target, Index channels,
-                                 const float* bias, float low, float high, float* out) {
-    std::vector<float> dropped(channels);
-    float* places[16];
-    each_row_of_tiles(*target, [&](Index n, Index row, Index column, Index tiles, Index place) {
+        tiles.clear();
+    };
+    Pointers lines, seen(POINTS);
+    each_row(*target, [&](Index n, Index row, Index column, Index count, Index place) {
         const Index* box = target->box + 4 * n;
-        for (Index j = 0; j < tiles; ++j) {
-            for (Index u = 0; u < 4; ++u)
-                for (Index v = 0; v < 4; ++v) {
-                    const Index r = row + u, c = column + 4 * j + v;
-                    const Index pixel = target->offsets[n] + (r - box[0]) * (box[3] - box[2]) + c - box[2];
-                    places[4 * u + v] = r < box[1] && c < box[3] ? out + pixel * channels : dropped.data();
-                }
-            tile_out(products + (place + j) * next, step, places, bias, channels, {low, high});
+        if ((row - box[0]) % 4) return;  // a tile's first row stands for the others
+        const Index rows = std::min<Index>(4, box[1] - row), span = count + 2;
+        lines.resize((rows + 2) * span);
+        for (Index a = 0; a < rows + 2; ++a)
+            point(*source, n, row - above + a, column - left, span, padding.data(), lines.data() + a * span);
+        for (Index j = 0; j < count; j += 4) {
+            const Index columns = std::min<Index>(4, count - j);
+            for (Index a = 0; a < rows + 2; ++a)
+                std::copy_n(lines.data() + a * span + j, columns + 2, seen.data() + a * (columns + 2));
+            float* tile = values.get() + tiles.size() * POINTS * channels;
+            TILE_IN[rows - 1][columns - 1](seen.data(), tile, channels);
+            tiles.push_back({rows, columns, out + (place + j) * outputs, count * outputs});
+            if (static_cast<Index>(tiles.size()) == most) flush();
         }
     });
+    flush();
 }

@@ -62,14 +62,12 @@ constexpr int PANEL = 2 * LANES;  // outputs that one pass over the inputs compu
 constexpr int SUMMED = 128;       // products that are added one after another
 constexpr int CACHE = 1 << 18;    // bytes of inputs that stay near while all panels pass
 
-// The outputs of one matrix product: sums, plus bias, clamped, `step` floats from row to row.
+// Where the outputs of a block of rows go: sums, plus bias, clamped, from a column on.
 struct Outputs {
-    float* first;
-    Index step;
+    float* const* rows;
+    Index column;
     const float* bias;
     Clamp clamp;
-
-    Outputs at(Index row, Index column) const { return {first + row * step + column, step, bias + column, clamp}; }
 };
 
 // Multiply R rows by the first V vectors of one panel of weights, (taps, depth, PANEL).
@@ -113,8 +111,9 @@ ALONE void multiply(const float* const* rows, Index taps, Index depth, const flo
     }
     settle();
     UNROLL for (int i = 0; i < R; ++i) {
-        float* row = out.first + i * out.step;
-        NO_ALIAS for (Index c = 0; c < width; ++c) row[c] = out.clamp(lines[i][c] + out.bias[c]);
+        float* row = out.rows[i] + out.column;
+        const float* bias = out.bias + out.column;
+        NO_ALIAS for (Index c = 0; c < width; ++c) row[c] = out.clamp(lines[i][c] + bias[c]);
     }
 }
 
@@ -126,29 +125,34 @@ void multiply_some(Index count, Rest... rest) {
     multiply<V, R>(rest...);
 }
 
-// Multiply rows by all panels; pick(row, t) says where a row's values at tap t lie.
-template <class Pick>
-void product(Index count, Index taps, Index depth, const float* panels, Index outputs, Outputs out, Pick pick) {
+// Multiply rows by all panels; pick(row, t) says where a row's values at tap t lie, put(row) where its outputs go.
+template <class Pick, class Put>
+void product(Index count, Index taps, Index depth, const float* panels, Index outputs, const float* bias, Clamp clamp,
+             Pick pick, Put put) {
     const Index blocks = (count + ROWS - 1) / ROWS;
     const Index together = std::max<Index>(4, CACHE / (4 * ROWS * taps * depth));
     Pointers rows(std::min(blocks, together) * taps * ROWS);
+    std::vector<float*> places(std::min(blocks, together) * ROWS);
     for (Index from = 0; from < blocks; from += together) {
         const Index to = std::min(from + together, blocks);
         // blocks of nearly the same height: no lonely last row
         const auto start = [=](Index block) { return block * count / blocks; };
         for (Index b = from; b < to; ++b)
-            for (Index row = start(b); row < start(b + 1); ++row)
+            for (Index row = start(b); row < start(b + 1); ++row) {
                 for (Index t = 0; t < taps; ++t) rows[((b - from) * taps + t) * ROWS + row - start(b)] = pick(row, t);
+                places[row - start(from)] = put(row);
+            }
         const float* panel = panels;
         for (Index column = 0; column < outputs; column += PANEL, panel += taps * depth * PANEL) {
             const Index width = std::min<Index>(PANEL, outputs - column);
             for (Index b = from; b < to; ++b) {
                 const float* const* seen = rows.data() + (b - from) * taps * ROWS;
                 const Index height = start(b + 1) - start(b);
+                const Outputs out{places.data() + start(b) - start(from), column, bias, clamp};
                 if (width > LANES)
-                    multiply_some<2>(height, seen, taps, depth, panel, width, out.at(start(b), column));
+                    multiply_some<2>(height, seen, taps, depth, panel, width, out);
                 else
-                    multiply_some<1>(height, seen, taps, depth, panel, width, out.at(start(b), column));
+                    multiply_some<1>(height, seen, taps, depth, panel, width, out);
             }
         }
     }

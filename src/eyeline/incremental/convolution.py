@@ -9,7 +9,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from eyeline.errors import UnsupportedError
@@ -17,8 +16,8 @@ from eyeline.incremental import winograd
 from eyeline.incremental.graph import Conv, Node
 from eyeline.incremental.windows import Frame, Windows, taps
 
-TILES = 2**22
-"""Bytes of Winograd's transformed tiles and products at a time."""
+TILES, FEWEST = 2**22, 132
+"""Bytes of Winograd's transformed tiles and products at a time; the fewest tiles that large weights are read for."""
 
 NARROW = 32
 """Channels under which Winograd's transforms cost more than they save."""
@@ -88,16 +87,13 @@ def _winograd(conv: Conv, name: str, kernels: ModuleType) -> Layer:
     matrices = winograd.weights(conv.weight)
     _, inputs, outputs = matrices.shape
     packed = kernels.pack(matrices)
-    step = max(TILES // (36 * 4 * (inputs + outputs)), 64)
+    step = max(TILES // (36 * 4 * (inputs + outputs)), FEWEST)
     padding = taps(conv.geometries)["padding"]
 
     def run(source: Windows, frame: Frame) -> Tensor:
-        total = int(winograd.tile_offsets(frame.box)[-1])
-        out = torch.empty(int(frame.offsets[-1]), outputs)
-        for start in range(0, total, step):
-            tiles = (start, min(start + step, total))
-            products = kernels.product(kernels.winograd_in(source, frame.box, padding, tiles), packed)
-            kernels.winograd_out(products, frame.box, frame.offsets, tiles, conv.bias, conv.activation, out)
+        out: Tensor = kernels.winograd(
+            source, frame.box, frame.offsets, packed, conv.bias, padding, step, conv.activation
+        )
         check_finite(out, name)  # an infinity would spread as NaN over its tile, and a later layer may clip it
         return out
 

@@ -12,7 +12,7 @@ class LibraryError(ImportError):
     """There is no library of these sources that could be opened."""
 
 
-INTERFACE = 1
+INTERFACE = 2
 """Counts the changes of what the functions take; the library says the same number, or was built from other sources."""
 
 SUFFIXES = (".so", ".dll", ".dylib")
@@ -56,8 +56,7 @@ SIGNATURES = {
     "max_pool": (_S, _T, _K, _P),
     "average_pool": (_S, _T, _K, _P, c_int64, _P),
     "global_sum_change": (_S, c_int64, _P),
-    "winograd_in": (_S, _T, c_int64, c_int64, c_int64, c_int64, _P),
-    "winograd_out": (_P, c_int64, c_int64, _T, c_int64, _P, c_float, c_float, _P),
+    "winograd": (_S, _T, c_int64, c_int64, _P, c_int64, _P, c_float, c_float, c_int64, _P),
 }
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from eyeline.incremental import torch_kernels, winograd
 from eyeline.incremental.graph import Activation
 from eyeline.incremental.library import SourceStruct, TapsStruct, TargetStruct, choose
 from eyeline.incremental.lookup import Pair, Source
@@ -19,7 +18,7 @@ from eyeline.incremental.torch_kernels import ACTIVATIONS, Packed, activate
 
 __all__ = [
     "ACTIVATIONS", "NAME", "activate", "average_pool", "convolve", "depthwise", "fetch", "fetch_add", "gather",
-    "global_sum_change", "max_pool", "pack", "product", "winograd_in", "winograd_out",
+    "global_sum_change", "max_pool", "pack", "product", "winograd",
 ]  # fmt: skip
 
 OPEN = (-math.inf, math.inf)
@@ -176,36 +175,25 @@ def global_sum_change(source: Source) -> Tensor:
     return sums
 
 
-def winograd_in(source: Source, box: np.ndarray, padding: Pair, tiles: Pair) -> Tensor:
-    """Transform what tiles of 4 x 4 outputs see, 6 x 6 inputs each: (36, tiles, channels)."""
-    count, channels = tiles[1] - tiles[0], source.clean.shape[2]
-    out = source.clean.new_empty(count, 36, channels).transpose(0, 1)  # a tile's 36 lie side by side
-    target = _target(box, winograd.tile_offsets(box), tiles)
-    LIBRARY.eyeline_winograd_in(_source(source), target, *padding, *out.stride()[:2], out.data_ptr())
-    return out
-
-
-def winograd_out(
-    products: Tensor,
+def winograd(
+    source: Source,
     box: np.ndarray,
     offsets: np.ndarray,
-    tiles: Pair,
+    packed: Packed,
     bias: Tensor | None,
-    activation: Activation | None,
-    out: Tensor,
-) -> None:
-    """Transform products (36, tiles, outputs) back and write the outputs of these tiles into `out`, (rows, outputs)."""
-    if activation is not None and activation.name != "clamp":
-        # what a range of tiles writes is no range of rows that could be activated afterwards
-        torch_kernels.winograd_out(products, box, offsets, tiles, bias, activation, out)
-        return
-    assert products.stride(2) == 1
-    assert out.is_contiguous()
+    padding: Pair,
+    tiles: int,
+    activation: Activation | None = None,
+) -> Tensor:
+    """Convolve with 36 packed matrices of `winograd.weights`, some tiles of outputs at a time: (rows, outputs)."""
+    out = source.clean.new_empty(int(offsets[-1]), packed.outputs)
     bias = _bias(bias, out)
-    LIBRARY.eyeline_winograd_out(
-        products.data_ptr(), *products.stride()[:2], _target(box, offsets, tiles), out.shape[1], bias.data_ptr(),
-        *_clamp(activation), out.data_ptr(),
+    LIBRARY.eyeline_winograd(
+        _source(source), _target(box, offsets), *padding, packed.values.data_ptr(), packed.outputs, bias.data_ptr(),
+        *_clamp(activation), tiles, out.data_ptr(),
     )  # fmt: skip
+    _finish(out, activation)
+    return out
 
 
 def _source(source: Source) -> SourceStruct:

@@ -2,7 +2,8 @@
 
 Outputs = OUTPUT ((FILTER w FILTER') * (INPUT d INPUT')) OUTPUT', with 6 x 6 inputs d that overlap by 2 (Lavin and
 Gray 2016, equation 8); the products over channels are 36 matrix products. Their points, 0, 1, -1, 2 and -2, lose
-twice the digits that 0, NEAR, -NEAR, FAR and -FAR do, found by search; both are exact in binary.
+twice the digits that 0, NEAR, -NEAR, FAR and -FAR do, found by search; both are exact in binary. The native kernels
+cut the ends of a box into smaller tiles, which leave out the last of these points: r outputs take r + 2 products.
 """
 
 import numpy as np
