@@ -29,7 +29,8 @@ HOMES = {
         for pattern in ("models/torch*.py", "models/openvino*.py", "incremental/*.py")
         for path in SOURCE.glob(pattern)
     }
-    | {f"models/onnx_{name}.py" for name in ("importer", "operations", "elementwise")}
+    | {f"models/onnx_{name}.py" for name in ("importer", "operations", "elementwise", "derivative")}
+    | {path.relative_to(SOURCE).as_posix() for path in SOURCE.glob("models/onnx_torch*.py")}
     | {f"models/keras_{name}.py" for name in ("eager", "elementwise", "graph", "passes", "readings")}
     | {"models/bundled.py", "models/lite0.py"},
     "keras": {f"models/{name}.py" for name in ("keras", "keras_eager", "keras_files", "keras_passes")}
@@ -37,7 +38,7 @@ HOMES = {
     "tensorflow": {"models/keras_passes.py", "models/savedmodel.py", "models/savedmodel_scan.py"},
     "jax": {"models/keras_passes.py"},
     "onnx": {path.relative_to(SOURCE).as_posix() for path in SOURCE.glob("models/onnx*.py")},
-    "onnxruntime": {"models/onnx.py", "models/onnx_files.py", "models/onnx_pieces.py"},
+    "onnxruntime": {"models/onnx.py", "models/onnx_files.py", "models/onnx_input.py", "models/onnx_pieces.py"},
     "openvino": {"models/openvino.py"},
     "matplotlib": {"plot.py"},
 }

@@ -11,7 +11,7 @@ from eyeline._typing import Images, Scores, Weigh
 from eyeline.errors import InputError, UnsupportedError, nearest
 from eyeline.models.base import Differentiable
 
-Values = Float32[np.ndarray, "n *space features"]
+Values = Float32[np.ndarray, "n *positions features"]
 """What a layer gives for a batch, channels last, or one derivative for each of those numbers."""
 
 Rule = Literal["guided", "deconvnet"]

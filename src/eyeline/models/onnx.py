@@ -1,36 +1,25 @@
-"""ONNX files through onnxruntime on the CPU: scores, and the graph for the incremental engine."""
+"""ONNX files: scores by onnxruntime on the CPU; their graph, for the incremental engine and for gradients."""
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 import onnx
 import onnxruntime
 
-from eyeline._typing import Images, Scores
+from eyeline._typing import Images, Scores, Weigh
 from eyeline.attribution import Unit
 from eyeline.errors import InputError, MissingDependencyError, UnsupportedError, require
 from eyeline.models.base import Options, check_classes, running, single
+from eyeline.models.layered import Layer, Rule, Values, choose
 from eyeline.models.onnx_files import OnnxFile, session
+from eyeline.models.onnx_input import DTYPES, geometry, taken
 from eyeline.models.onnx_pieces import Arrays, Names, in_batches
 
 if TYPE_CHECKING:
     from eyeline.incremental.graph import Graph
-
-DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
-PICTURE = (1, 2, 3, 4)
-"""Numbers of channels that tell where the channels stand."""
-
-
-class Geometry(NamedTuple):
-    """What the graph's input says, and `input_size` where it leaves the size open."""
-
-    layout: Literal["first", "last"]
-    batch: int | None
-    space: tuple[int, ...] | None
-    channels: int | None
-    axes: int
+    from eyeline.models.onnx_derivative import Derivative
 
 
 @final
@@ -50,10 +39,11 @@ class OnnxModel:
 
     def __init__(self, file: OnnxFile, options: Options) -> None:
         self._file, self._session, self._options = file, file.session, options
-        self._input = _input(self._session, options)
-        self._geometry = _geometry(self._input, options)
+        self._input = taken(self._session, options)
+        self._geometry = geometry(self._input, options)
         self._output = options.scaled()
         self._names: Names | None = None
+        self._derivatives: dict[tuple[int, ...], Derivative] = {}
         self.input_size = self._geometry.space
         self.axes = self._geometry.axes
         self.channels = self._geometry.channels
@@ -72,10 +62,55 @@ class OnnxModel:
             ModelError: the graph refused the images.
             UnsupportedError: its output is not one row per image.
         """
-        with running(self._options, images.shape):
-            (raw,) = in_batches(self._rows, [self._entered(images)], self._geometry.batch)
+        raw = self._raw(images)
         check_classes(self.classes, raw.shape[1])
         return self._output.convert(raw)
+
+    def gradient(self, images: Images, weigh: Weigh) -> tuple[Scores, Images]:
+        """Return the scores and the gradient in image space; PyTorch runs the graph.
+
+        Raises:
+            UnsupportedError: an operation whose derivative is not known, numbers other than float32, no PyTorch; no
+                derivative reaches the image.
+            ModelError: what PyTorch makes of the first image is not what onnxruntime does.
+        """
+        return self._derivative(images[:1]).gradient(images, weigh)
+
+    def ruled(self, images: Images, weigh: Weigh, rule: Rule) -> tuple[Scores, Images]:
+        """Return what `gradient` returns, with `rule` at every ReLU, or raise what `torch_rules.exchange` does."""
+        return self._derivative(images[:1]).gradient(images, weigh, rule)
+
+    def layers(self, shape: tuple[int, ...]) -> tuple[Layer, ...]:
+        """List the nodes that run for an image of (*space, channels), in their order."""
+        return self._derivative(np.zeros((1, *shape), dtype=np.float32)).layers()
+
+    def layer(self, images: Images, weigh: Weigh, name: str) -> tuple[Scores, Values, Values]:
+        """Return the scores, what a node gives, and the derivatives with respect to that.
+
+        Raises:
+            UnsupportedError: no derivative comes back to the node.
+        """
+        chosen = choose(self.layers(images.shape[1:]), name, self._options.name)
+        return self._derivative(images[:1]).layer(images, weigh, chosen.name)
+
+    def _derivative(self, image: Images) -> "Derivative":
+        """Return the graph run by PyTorch, for images of one shape; at first it is compared on one image."""
+        shape = image.shape[1:]
+        if shape not in self._derivatives:
+            try:
+                graph = self._read(shape)
+            except UnsupportedError as error:
+                raise underivable(error) from error
+            from eyeline.models.onnx_derivative import Derivative
+
+            raw = self._raw(image)
+            check_classes(self.classes, raw.shape[1])
+            kinds = {name: each.op_type for each in self._file.graph().graph.node for name in (each.name, *each.output)}
+            first = self._geometry.layout == "first"
+            made = Derivative(graph, self._geometry.batch, self._output, self._options, kinds, first)
+            made.prove(image, raw)
+            self._derivatives = {shape: made}
+        return self._derivatives[shape]
 
     def graph(self, shape: tuple[int, ...]) -> "Graph":
         """Return the network on one image of (rows, columns, channels), from image space to raw outputs.
@@ -89,6 +124,9 @@ class OnnxModel:
                 f"images must have two spatial axes for the incremental engine, but got {len(shape) - 1}. "
                 "Use engine='full'."
             )
+        return self._read(shape)
+
+    def _read(self, shape: tuple[int, ...]) -> "Graph":
         try:
             require("torch", "torch")
         except MissingDependencyError as error:
@@ -99,7 +137,7 @@ class OnnxModel:
         from eyeline.models.onnx_graph import capture
         from eyeline.models.onnx_importer import Source
 
-        entry = self._options.preprocess.affine(shape[2])
+        entry = self._options.preprocess.affine(shape[-1])
         source = Source(shape, self._geometry.layout, self._geometry.batch, entry, self._options.head)
         graph, self._names = capture(self._file.graph(), source)
         return graph
@@ -149,6 +187,11 @@ class OnnxModel:
         values = self._options.preprocess(images).astype(DTYPES[self._input.type], copy=False)
         return np.ascontiguousarray(np.moveaxis(values, -1, 1) if self._geometry.layout == "first" else values)
 
+    def _raw(self, images: Images) -> Scores:
+        with running(self._options, images.shape):
+            (raw,) = in_batches(self._rows, [self._entered(images)], self._geometry.batch)
+        return raw
+
     def _rows(self, arrays: Arrays) -> Arrays:
         """Return one row of raw outputs an image."""
         found = self._session.run(None, {self._input.name: arrays[0]})
@@ -160,7 +203,7 @@ class OnnxModel:
     def describe(self) -> dict[str, str]:
         """Say what was assumed."""
         return {
-            "framework": f"onnxruntime {onnxruntime.__version__} (scores only)",
+            "framework": f"onnxruntime {onnxruntime.__version__}",
             "name": self._options.name,
             "device": "cpu",
             "dtype": np.dtype(DTYPES[self._input.type]).name,
@@ -168,6 +211,16 @@ class OnnxModel:
             "preprocess": str(self._options.preprocess),
             "output": self._output.describe(),
         }
+
+
+def underivable(error: UnsupportedError) -> UnsupportedError:
+    """Word why a file has no gradients."""
+    why = str(error).replace(" for the incremental engine", "").removesuffix(" Use engine='full'.")
+    why = why.removesuffix(", or use engine='full'.").rstrip(".")
+    return UnsupportedError(
+        f"an ONNX file must have a graph that PyTorch can run for gradients, but it has not: {why}. "
+        "Use method='occlusion', which needs scores only, or load the network in the framework it was made in."
+    )
 
 
 def open_onnx(path: Path, options: Options) -> OnnxModel:
@@ -179,38 +232,3 @@ def open_onnx(path: Path, options: Options) -> OnnxModel:
     if options.device not in (None, "cpu"):
         raise InputError(f"device must be 'cpu' for ONNX files, but got {options.device!r}. Leave it out.")
     return OnnxModel(OnnxFile(path), options)
-
-
-def _input(session: onnxruntime.InferenceSession, options: Options) -> Any:
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        names = ", ".join(f"{each.name} {each.shape}" for each in inputs)
-        raise UnsupportedError(
-            f"an ONNX file must take one batch of images, but {options.name} takes {len(inputs)} inputs: {names}. "
-            "Pass a function that runs your own session and fills in the others."
-        )
-    if inputs[0].type not in DTYPES or len(inputs[0].shape) not in (3, 4, 5):
-        raise UnsupportedError(
-            f"an ONNX file must take images of float32, float16 or float64 and of 3 to 5 axes, but {options.name} "
-            f"takes {inputs[0].type} {inputs[0].shape}. Pass a function that runs your own session."
-        )
-    return inputs[0]
-
-
-def _geometry(given: Any, options: Options) -> Geometry:
-    shape = [each if isinstance(each, int) and each > 0 else None for each in given.shape]
-    layout: Any = options.preprocess.layout
-    if layout == "auto":
-        first, last = shape[1] in PICTURE, shape[-1] in PICTURE
-        if first == last:
-            raise InputError(
-                f"the place of the channels must be known, but the input of {options.name} has shape {given.shape}. "
-                "Pass preprocess=eyeline.Preprocess(layout='first') for (n, channels, *space), or layout='last'."
-            )
-        layout = "first" if first else "last"
-    channels, *space = shape[1:] if layout == "first" else [shape[-1], *shape[1:-1]]
-    known = tuple(each for each in space if each is not None)
-    size, asked = known if len(known) == len(space) else None, options.size(len(space))
-    if size and asked not in (None, size):
-        raise InputError(f"input_size must be the graph's, {size}, but got {asked}. Leave it out.")
-    return Geometry(layout, shape[0], size or asked, channels, len(space))

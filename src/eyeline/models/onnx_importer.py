@@ -2,7 +2,8 @@
 
 Whatever does not depend on the image is computed here: constants once, sizes for each number of images. Layouts are
 followed, not executed: a transposed map is the same map. What is not known is carried as a model of that one node,
-which onnxruntime runs on whole tensors; where it does not have the images in front, with all that follows.
+which onnxruntime runs on whole tensors; where it does not have the images in front, with all that follows. Where
+autograd follows, PyTorch runs it.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ from eyeline.models.onnx_operations import recognise
 from eyeline.models.onnx_patterns import fused
 from eyeline.models.onnx_pieces import Arrays, Names, Piece, alone, in_batches, sample
 from eyeline.models.onnx_shapes import LAST, Sizes, size, target, theirs
+from eyeline.models.onnx_torch import TorchPiece, headed
 from eyeline.models.torch_values import FIRST, Value, refused
 
 COUNTS = (1, 2, 3, 8)
@@ -32,14 +34,14 @@ class Source(NamedTuple):
     """What is known of the images that a graph takes.
 
     Args:
-        shape: (rows, columns, channels).
+        shape: (*space, channels).
         layout: where the graph has the channels.
         batch: number of images that is written into the graph, if one is.
         entry: a factor and a summand per channel, which turn image space into the graph's input.
         head: what follows the graph, given arrays.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     layout: Literal["first", "last"]
     batch: int | None
     entry: tuple[tuple[float, ...], tuple[float, ...]]
@@ -84,10 +86,15 @@ class Importer:
         if given.type.tensor_type.elem_type != TensorProto.FLOAT:
             raise refused("take float32 numbers", TensorProto.DataType.Name(given.type.tensor_type.elem_type).lower())
         self._name = "image"
-        order = FIRST if self._source.layout == "first" else LAST
-        image = self.add(Input(), (), self._source.shape, order)
+        shape, first = self._source.shape, self._source.layout == "first"
+        order = (FIRST if first else LAST) if len(shape) == 3 else None
+        image = self.add(Input(), (), shape, order)
         scale, shift = self._source.entry
-        self._held[given.name] = self.add(Affine(torch.tensor(scale), torch.tensor(shift)), (image,), *image[1:])
+        image = self.add(Affine(torch.tensor(scale), torch.tensor(shift)), (image,), *image[1:])
+        if order is None and first:
+            turn = Unknown("Transpose", lambda images, data: data.movedim(-1, 1).contiguous())
+            image = self.add(turn, (image,), (shape[-1], *shape[:-1]), None)
+        self._held[given.name] = image
 
     def _row(self, names: list[str], values: list[Value]) -> Value:
         """Return the one row of scores an image, as `single` finds it in what the session gives."""
@@ -104,8 +111,11 @@ class Importer:
             raw = single(output, len(arrays[0]))
             return [np.asarray(raw, dtype=np.float64).reshape(len(arrays[0]), -1)]
 
+        def follow(tensors: list[Tensor]) -> Tensor:
+            return headed(head, tensors[0] if len(tensors) == 1 else dict(zip(names, tensors, strict=True)))
+
         self._name = "head"
-        return self._carried("head", run, values)
+        return self._carried("head", run, follow, values)
 
     def _import(self, outputs: list[str]) -> None:
         """Read every node that the outputs need."""
@@ -168,17 +178,27 @@ class Importer:
         sizes = {name: each for name, each in held.items() if isinstance(each, Sizes)}
         sources = {name: each for name, each in held.items() if isinstance(each, Value)}
         piece = Piece(nodes, output, self._model, constants, torch.get_num_threads())
+        twin = TorchPiece(nodes, output, self._model, self._version)
 
         def run(arrays: Arrays) -> Arrays:
             return [piece({**dict(zip(sources, arrays, strict=True)), **_counted(sizes, len(arrays[0]))})]
 
+        def follow(tensors: list[Tensor]) -> Tensor:
+            counted = _counted(sizes, len(tensors[0]))
+            return twin({**constants, **counted, **dict(zip(sources, tensors, strict=True))})
+
         try:
-            return self._carried(nodes[0].op_type, run, list(sources.values()))
+            return self._carried(nodes[0].op_type, run, follow, list(sources.values()))
         except UnsupportedError as error:
             raise failed or error from None
 
-    def _carried(self, what: str, run: Callable[[Arrays], Arrays], sources: list[Value]) -> Value:
-        """Add a function of arrays, which is tried first: what it gives for an image must be that image's alone."""
+    def _carried(
+        self, what: str, run: Callable[[Arrays], Arrays], follow: Callable[[list[Tensor]], Tensor], sources: list[Value]
+    ) -> Value:
+        """Add a function of arrays, which is tried first: what it gives for an image must be that image's alone.
+
+        `follow` is the same on tensors, for derivatives.
+        """
         batch = self._source.batch
         kinds = [self._kinds.get(each.place, np.dtype(np.float32)) for each in sources]
         some = [sample(theirs(each), kind) for each, kind in zip(sources, kinds, strict=True)]
@@ -191,8 +211,11 @@ class Importer:
 
         def call(images: int, *tensors: Tensor) -> Tensor:
             pairs = zip(sources, tensors, strict=True)
-            arrays = [(tensor.permute(each.order) if each.order else tensor).numpy() for each, tensor in pairs]
-            output = torch.from_numpy(in_batches(run, arrays, batch)[0])
+            given = [tensor.permute(each.order) if each.order else tensor for each, tensor in pairs]
+            if any(each.requires_grad for each in given):
+                output = follow(given)
+            else:
+                output = torch.from_numpy(in_batches(run, [each.numpy() for each in given], batch)[0])
             return output.permute([order.index(axis) for axis in range(4)]).contiguous() if order else output
 
         value = self.add(Unknown(what, call), sources, shape, order)

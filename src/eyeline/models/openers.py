@@ -50,7 +50,7 @@ OPENERS = (
         "safetensors weights with architecture=", BOTH, "torch", "torch_files:open_safetensors",
         ("torch", "safetensors"), (".safetensors",), weights=True,
     ),
-    Opener("ONNX file", SCORES, "onnx", "onnx:open_onnx", ("onnx", "onnxruntime"), (".onnx",)),
+    Opener("ONNX file", BOTH, "onnx", "onnx:open_onnx", ("onnx", "onnxruntime"), (".onnx",)),
     Opener("function on images", SCORES, "", "function:FunctionModel"),
     Opener("bundled", BOTH, "demo", "bundled:open_bundled"),
 )  # fmt: skip

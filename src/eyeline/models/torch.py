@@ -201,7 +201,7 @@ class TorchModel:
         check_classes(self.classes, raw.shape[1])
         scores, weights = self._output.pull(raw.detach().cpu().double().numpy(), weigh)
         with running(self._options, shape):
-            pulled = torch.from_numpy(weights).to(raw.dtype).to(raw.device)
+            pulled = torch.tensor(weights, dtype=raw.dtype, device=raw.device)
             found = torch.autograd.grad(raw, leaf, pulled, allow_unused=True)[0] if raw.requires_grad else None
         if found is None:
             raise cut(what, self._options.name)
