@@ -17,7 +17,7 @@ RANKS = {
     "flip": 1.6,
     "incremental": 2,
     "models": 3,
-    "methods": 4,
+    "methods": 4, "metrics": 4.5,
     "picture": 5, "plot": 5.1, "page": 5.2, "dataset": 5.3,
     "command": 5.5, "demo": 6, "lecture": 6, "cli": 6.5,
     "__init__": 7,
@@ -32,7 +32,7 @@ HOMES = {
     | {f"models/onnx_{name}.py" for name in ("importer", "operations", "elementwise", "derivative")}
     | {path.relative_to(SOURCE).as_posix() for path in SOURCE.glob("models/onnx_torch*.py")}
     | {f"models/keras_{name}.py" for name in ("eager", "elementwise", "graph", "passes", "readings")}
-    | {"models/bundled.py", "models/lite0.py"},
+    | {"models/keras_random.py", "models/bundled.py", "models/lite0.py"},
     "keras": {f"models/{name}.py" for name in ("keras", "keras_eager", "keras_files", "keras_passes")}
     | {"lecture/network.py"},
     "tensorflow": {"models/keras_passes.py", "models/savedmodel.py", "models/savedmodel_scan.py"},

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from eyeline.methods import SmoothGradSquared as SmoothGradSquared
     from eyeline.methods import VarGrad as VarGrad
     from eyeline.methods import explain as explain
+    from eyeline.metrics.check import check as check
     from eyeline.models.load import load as load
     from eyeline.page import report as report
     from eyeline.page.notebook import view as view
@@ -58,6 +59,7 @@ _HOMES = {
         "BlurIG", "ExpectedGradients", "Gradient", "GradientInput", "GuidedIG", "IntegratedGradients", "Occlusion",
         "SmoothGrad", "SmoothGradSquared", "VarGrad", "explain",
     ],
+    "metrics.check": ["check"],
     "models.load": ["load"],
     "page": ["report"],
     "page.notebook": ["view"],
