@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from eyeline.attribution import Attribution, Sweep
+from eyeline.attribution import Attribution
+from eyeline.region import Windows
+from eyeline.sweep import Sweep
 from eyeline.window import grid
 
 
@@ -23,7 +25,7 @@ def made(size=(12, 16), n=2, *, measure="drop", unit="probability", window=4, se
     scale = np.float32(1 + np.arange(n))[:, None, None]
     swept = scores[:, None] + (random.random((n, len(boxes), 2)).astype(np.float32) - 0.6) * 0.1 * scale
     weights = np.tile(np.float32([1, 0]), (n, 1))
-    sweep = Sweep(boxes, swept, scores, measure)
+    sweep = Sweep(Windows(boxes), swept, scores, measure)
     return Attribution(
         maps=sweep.maps(weights, size), scores=scores, weights=weights, unit=unit,
         quantity=f"drop in {unit} when covered", method={"name": "occlusion"}, targets=("tabby",) * n,

@@ -19,7 +19,7 @@ from PIL import Image
 
 import eyeline
 from eyeline import cli
-from eyeline.attribution import Attribution, Sweep
+from eyeline.attribution import Attribution
 from eyeline.baseline import Blur, Constant
 from eyeline.command import flags as making
 from eyeline.command import rows as table
@@ -30,6 +30,8 @@ from eyeline.errors import InputError, UnsupportedError
 from eyeline.methods import METHODS, build
 from eyeline.picture.legend import probability
 from eyeline.preprocess import NAMED
+from eyeline.region import Windows
+from eyeline.sweep import Sweep
 from eyeline.window import Box, Span
 
 EYELINE = Path(sys.executable).parent / "eyeline"
@@ -741,7 +743,7 @@ def test_the_densest_box_is_the_one_that_trying_all_finds():
 def test_the_strongest_window_is_where_covering_costs_most_whatever_is_drawn(measure):
     boxes = np.array([[[0, 2], [0, 2]], [[0, 2], [2, 4]], [[2, 4], [0, 4]]])
     scores = np.array([[[0.8, 0], [0.3, 0], [1.5, 0]]], dtype=np.float32)
-    sweep = Sweep(boxes, scores, np.array([[1.0, 0.0]], dtype=np.float32), measure)
+    sweep = Sweep(Windows(boxes), scores, np.array([[1.0, 0.0]], dtype=np.float32), measure)
     found = wording.finding(attribution(np.zeros((1, 4, 4), np.float32), sweep, unit="log-odds"), 0)
     assert found.box == Box.of(boxes[1])
     assert str(found) == (
@@ -761,7 +763,8 @@ def test_log_odds_become_their_probability(value):
 
 
 def test_a_map_without_support_says_so():
-    sweep = Sweep(np.array([[[0, 4], [0, 4]]]), np.array([[[3.0, 0]]], np.float32), np.array([[1.0, 0]], np.float32))
+    windows = Windows(np.array([[[0, 4], [0, 4]]]))
+    sweep = Sweep(windows, np.array([[[3.0, 0]]], np.float32), np.array([[1.0, 0]], np.float32))
     found = wording.finding(attribution(np.zeros((1, 4, 4), np.float32), sweep), 0)
     assert found.effect == "no window supports it: covering this one raises it least, by 2 score"
 

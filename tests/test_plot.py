@@ -11,11 +11,12 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from PIL import Image
 
-from eyeline.attribution import Sweep
 from eyeline.colour import SIDES, shade
 from eyeline.errors import InputError
 from eyeline.limits import limits
 from eyeline.plot import plot
+from eyeline.region import Windows
+from eyeline.sweep import Sweep
 from eyeline.window import grid
 from handmade import made, with_map
 
@@ -30,7 +31,7 @@ def signal(n: int = 24, window: int = 6):
     """An attribution of one signal with two channels."""
     values = np.repeat(np.linspace(-0.4, 0.2, n // window), window).astype(np.float32)
     images = np.stack([np.sin(np.arange(n)), np.cos(np.arange(n))], axis=-1)[None].astype(np.float32)
-    sweep = Sweep(grid((n,), window, window), np.zeros((1, n // window, 2)), np.zeros((1, 2)))
+    sweep = Sweep(Windows(grid((n,), window, window)), np.zeros((1, n // window, 2)), np.zeros((1, 2)))
     return replace(made(n=1), maps=values[None], images=images, sweep=sweep)
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eyeline.attribution import Sweep
 from eyeline.colour import SIDES, shade, to_bytes
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.image import Fit, collect
 from eyeline.limits import limits
 from eyeline.picture import draw, panel
 from eyeline.picture.view import view
+from eyeline.region import Windows
+from eyeline.sweep import Sweep
 from eyeline.window import grid
 from handmade import made, with_map
 
@@ -171,7 +172,7 @@ def test_volumes_of_occlusion_interpolate_along_the_right_axes():
     size = (4, 8, 12)
     boxes = grid(size, 4, 4)
     swept = np.arange(len(boxes), dtype=np.float32).reshape(1, -1, 1)
-    sweep = Sweep(boxes, swept, np.zeros((1, 1), dtype=np.float32), "score")
+    sweep = Sweep(Windows(boxes), swept, np.zeros((1, 1), dtype=np.float32), "score")
     weights = np.ones((1, 1), dtype=np.float32)
     attribution = replace(
         with_map(np.zeros(size)), maps=sweep.maps(weights, size), sweep=sweep, weights=weights, classes=None,

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     )
     from eyeline.dataset import open_store as open_store
     from eyeline.dataset import run as run
+    from eyeline.filling import Inpaint as Inpaint
+    from eyeline.filling import LocalMean as LocalMean
+    from eyeline.filling import SurroundingMean as SurroundingMean
     from eyeline.flip import flips as flips
+    from eyeline.mask import GaussianMask as GaussianMask
+    from eyeline.mask import LinearMask as LinearMask
     from eyeline.methods import BlurIG as BlurIG
     from eyeline.methods import ExpectedGradients as ExpectedGradients
     from eyeline.methods import Gradient as Gradient
@@ -54,7 +59,9 @@ _HOMES = {
     "attribution": ["Attribution"],
     "baseline": ["Blur", "Constant", "Image", "Mean", "Noise"],
     "dataset": ["open_store", "run"],
+    "filling": ["Inpaint", "LocalMean", "SurroundingMean"],
     "flip": ["flips"],
+    "mask": ["GaussianMask", "LinearMask"],
     "methods": [
         "BlurIG", "ExpectedGradients", "Gradient", "GradientInput", "GuidedIG", "IntegratedGradients", "Occlusion",
         "SmoothGrad", "SmoothGradSquared", "VarGrad", "explain",

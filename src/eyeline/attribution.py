@@ -14,17 +14,10 @@ from jaxtyping import Float
 
 from eyeline import target as targets
 from eyeline._files import writing
-from eyeline._typing import Boxes, Images, Maps, Scores
+from eyeline._typing import Images, Maps, Scores
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.image import Fit
-from eyeline.window import Overlap, lay
-
-Measure = Literal["drop", "score", "complement"]
-"""What one window contributes.
-
-drop: the clean score minus the covered one (kept windows: their score minus the fully covered one).
-score: the score of the covered image. complement: 1 minus that.
-"""
+from eyeline.sweep import Sweep
 
 Unit = Literal["probability", "log-odds", "score"]
 """What the scores are. "score" is whatever the model returns."""
@@ -32,42 +25,6 @@ Unit = Literal["probability", "log-odds", "score"]
 VERSION = 1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError)  # also: another compression, a false size
 RAN = ("engine", "batch", "windows", "seconds")
-
-
-@dataclass(frozen=True, eq=False)
-class Sweep:
-    """The scores of every class for every window: any target's map comes from it without the model.
-
-    Args:
-        boxes: the windows, in raster order.
-        scores: of the image with each window covered (or only that window kept).
-        reference: scores that a drop is measured against: of the clean image, or, where windows are kept, of
-            the fully covered one.
-        measure: what one window contributes.
-        overlap: how windows on one pixel combine.
-        keep: True where windows were kept and all else covered.
-    """
-
-    boxes: Boxes
-    scores: Float[np.ndarray, "n windows classes"]
-    reference: Scores
-    measure: Measure = "drop"
-    overlap: Overlap = "mean"
-    keep: bool = False
-
-    def values(self, weights: Scores) -> Float[np.ndarray, "n windows"]:
-        """Return what each window contributes, in the unit of the scores, as float64."""
-        covered: np.ndarray = np.einsum("nwc,nc->nw", self.scores, weights, dtype=np.float64)
-        if self.measure == "score":
-            return covered
-        if self.measure == "complement":
-            return np.asarray(1 - covered)
-        reference = np.einsum("nc,nc->n", self.reference, weights, dtype=np.float64)[:, None]
-        return np.asarray(covered - reference if self.keep else reference - covered)
-
-    def maps(self, weights: Scores, size: tuple[int, ...]) -> Maps:
-        """Lay the values over the image."""
-        return lay(self.values(weights), self.boxes, size, self.overlap).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -87,7 +44,8 @@ class Attribution:
         fits: how each file was fitted to the model's size; None for arrays and tensors.
         classes: names of the classes, where the model has them.
         provenance: what was assumed and measured: model, versions, layout, preprocessing, engine, seconds.
-        sweep: occlusion only: the scores of every window.
+        sweep: the scores of every covered image, where the method covers.
+        further: maps beside the first, by name: "standard_error", "deviation", "agreement"; see the method.
     """
 
     maps: Maps
@@ -103,6 +61,7 @@ class Attribution:
     classes: tuple[str, ...] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     sweep: Sweep | None = None
+    further: dict[str, Maps] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Attribution {self.maps.shape}: {self.line()}>"
@@ -148,10 +107,11 @@ class Attribution:
                 f"to() must have a sweep to read from, but the method {self.method.get('name')!r} keeps none. "
                 "Run explain again with target=."
             )
-        weights = targets.as_target(target)(self.scores, self.classes)
+        weights, size = targets.as_target(target)(self.scores, self.classes), self.images.shape[1:-1]
         return dataclasses.replace(
             self,
-            maps=self.sweep.maps(weights, self.images.shape[1:-1]),
+            maps=self.sweep.maps(weights, size),
+            further=self.sweep.further(weights, size),
             weights=weights,
             targets=targets.describe(weights, self.classes),
         )
@@ -180,12 +140,10 @@ class Attribution:
             "fits": [dataclasses.asdict(fit) if fit else None for fit in self.fits],
             "provenance": self.provenance,
         }  # fmt: skip
+        arrays |= {f"further_{name}": each for name, each in self.further.items()}
         if self.sweep is not None:
-            sweep = self.sweep
-            arrays |= {
-                "sweep_boxes": sweep.boxes, "sweep_scores": sweep.scores, "sweep_reference": sweep.reference,
-            }  # fmt: skip
-            meta["sweep"] = {"measure": sweep.measure, "overlap": sweep.overlap, "keep": sweep.keep}
+            arrays |= {f"sweep_{name}": each for name, each in self.sweep.arrays().items()}
+            meta["sweep"] = self.sweep.words()
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
         with writing(target) as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -215,10 +173,9 @@ class Attribution:
 
     @classmethod
     def _read(cls, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> "Attribution":
-        sweep = None
-        if "sweep" in meta:
-            parts = (arrays["sweep_boxes"], arrays["sweep_scores"], arrays["sweep_reference"])
-            sweep = Sweep(*parts, **meta["sweep"])
+        def those(prefix: str) -> dict[str, np.ndarray]:
+            return {name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)}
+
         return cls(
             maps=arrays["maps"],
             scores=arrays["scores"],
@@ -232,5 +189,6 @@ class Attribution:
             fits=tuple(Fit.read(fit) if fit else None for fit in meta["fits"]),
             classes=None if meta["classes"] is None else tuple(meta["classes"]),
             provenance=meta["provenance"],
-            sweep=sweep,
+            sweep=Sweep.read(those("sweep_"), meta["sweep"]) if "sweep" in meta else None,
+            further=those("further_"),
         )

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from eyeline._numbers import number, plain, whole
 from eyeline._typing import Images
 from eyeline.errors import InputError, nearest
+from eyeline.filling import Inpaint, LocalMean, SurroundingMean
 
 
 @runtime_checkable
@@ -155,7 +156,15 @@ class Image:
         return f"Image(shape={self.pixels.shape}, blake2b={digest})"
 
 
-BASELINES: dict[str, type] = {"blur": Blur, "constant": Constant, "mean": Mean, "noise": Noise}
+BASELINES: dict[str, type] = {
+    "blur": Blur,
+    "constant": Constant,
+    "mean": Mean,
+    "noise": Noise,
+    "localmean": LocalMean,
+    "surroundingmean": SurroundingMean,
+    "inpaint": Inpaint,
+}
 """Baselines that a word can name, with at most one number behind a colon."""
 
 
@@ -174,7 +183,7 @@ def parse(text: str) -> Baseline:
         return BASELINES[word]()  # type: ignore[no-any-return]
     try:
         numbers = tuple(float(each) for each in rest.split(","))
-        value = int(rest) if word == "noise" else numbers[0] if len(numbers) == 1 else numbers
+        value = int(rest) if word in ("noise", "surroundingmean") else numbers[0] if len(numbers) == 1 else numbers
         return BASELINES[word](value)  # type: ignore[no-any-return]
     except (ValueError, TypeError) as error:
         if isinstance(error, InputError):

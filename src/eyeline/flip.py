@@ -8,7 +8,6 @@ from jaxtyping import Int
 from eyeline._typing import Maps
 from eyeline.attribution import Attribution
 from eyeline.errors import InputError, UnsupportedError
-from eyeline.window import lay
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,9 +15,9 @@ class Flips:
     """What covering does to the best class of each image.
 
     Args:
-        share: (n, *space), of the windows on a pixel, those under which another class is best: 0 to 1.
-        to: (n, *space), the class that is best under most of these windows, ties to the lowest index; -1 where
-            share is 0.
+        share: (n, *space), of the windows or regions on a pixel, those under which another class is best: 0 to 1; by
+            the weights by which the map is laid.
+        to: (n, *space), the class that is best under most of these, ties to the lowest index; -1 where share is 0.
         top: (n,), the best class of each clean image.
     """
 
@@ -52,10 +51,10 @@ def flips(attribution: Attribution) -> Flips:
     size = attribution.images.shape[1:-1]
     top, best = attribution.scores.argmax(axis=1), sweep.scores.argmax(axis=2)
     flipped = best != top[:, None]
-    share = lay(flipped.astype(np.float64), sweep.boxes, size)
+    share = sweep.regions.lay(flipped.astype(np.float64), size)
     most, to = np.zeros_like(share), np.full(share.shape, -1, dtype=np.int64)
     for each in np.unique(best[flipped]):
-        count = lay((flipped & (best == each)).astype(np.float64), sweep.boxes, size, "sum")
-        to[count > most] = each
-        most = np.maximum(most, count)
+        own = sweep.regions.lay((flipped & (best == each)).astype(np.float64), size)
+        to[own > most] = each
+        most = np.maximum(most, own)
     return Flips(share.astype(np.float32), to, top)

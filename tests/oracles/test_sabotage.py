@@ -1,16 +1,19 @@
 """The oracles can fail: the code under test is broken on purpose, and each oracle that should notice does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import test_brute_force
 import test_known_answers
 import test_mathematics
 
-from eyeline import attribution, baseline
+from eyeline import baseline, region
 from eyeline.methods import derivatives, occlusion
+from eyeline.sweep import Sweep
 
-grid, lay, gaussian, reduce = occlusion.grid, attribution.lay, baseline.gaussian, derivatives.reduce
-values, constant, mean = attribution.Sweep.values, baseline.Constant.__call__, baseline.Mean.__call__
+grid, lay, gaussian, reduce = occlusion.grid, region.lay, baseline.gaussian, derivatives.reduce
+values, constant, mean = Sweep.values, baseline.Constant.__call__, baseline.Mean.__call__
 
 
 def window_too_small(*given):
@@ -39,10 +42,7 @@ def rows_and_columns_swapped(size, window, stride, edge="cut"):
 
 
 def neighbours_reference(sweep, weights):
-    rolled = attribution.Sweep(
-        sweep.boxes, sweep.scores, np.roll(sweep.reference, 1, 0), sweep.measure, sweep.overlap, sweep.keep
-    )
-    return values(rolled, weights)
+    return values(replace(sweep, reference=np.roll(sweep.reference, 1, 0)), weights)
 
 
 def sum_for_mean(numbers, boxes, size, overlap):
@@ -81,8 +81,6 @@ flip = test_mathematics.test_flipping_image_and_network_flips_the_map
 alone = test_mathematics.test_an_image_alone_has_the_map_that_it_has_in_company
 finite_differences = test_mathematics.test_gradient_is_that_of_finite_differences
 
-sweep = attribution.Sweep
-
 BREAKS = {
     "window one too small": (
         (occlusion, "grid", window_too_small),
@@ -101,12 +99,12 @@ BREAKS = {
         (occlusion, "grid", rows_and_columns_swapped),
         (every_setting, cn1_windows_of_two_sizes),
     ),
-    "sum for mean": ((attribution, "lay", sum_for_mean), (every_setting, mean_rule, linear_windows)),
+    "sum for mean": ((region, "lay", sum_for_mean), (every_setting, mean_rule, linear_windows)),
     "sign flipped": (
-        (sweep, "values", lambda *given: -values(*given)),
+        (Sweep, "values", lambda *given: -values(*given)),
         (every_setting, bm3_sign, linear_pixels),
     ),
-    "a neighbour's clean score": ((sweep, "values", neighbours_reference), (every_setting, alone)),
+    "a neighbour's clean score": ((Sweep, "values", neighbours_reference), (every_setting, alone)),
     "baseline in 0..255": ((baseline.Constant, "__call__", lambda *given: 255 * constant(*given)), (every_setting,)),
     "mean over the batch": (
         (baseline.Mean, "__call__", lambda self, images: mean(self, images).mean(0, keepdims=True) + 0 * images),

@@ -9,14 +9,13 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 from rich.markup import escape
 
-from eyeline import baseline
+from eyeline.command.named import KINDS, READERS, WORDS
 from eyeline.errors import InputError, nearest
 from eyeline.methods import METHODS, Method, build, known
 
@@ -133,9 +132,12 @@ def explained(owners: Owners, name: str) -> str:
     words = list(dict.fromkeys(word for hint in hints for word in _words(hint)))
     if words and default is not None and any(NoneType in _parts(hint) for hint in hints):
         words.append("none")
-    named = ", ".join(baseline.BASELINES) + "; a number may follow, as blur:12"
+    held = {part for hint in hints for part in (*_parts(hint), *get_args(hint))}
+    named = [
+        f"{', '.join(known)}; a number may follow, as {shown}" for kind, (known, shown) in WORDS.items() if kind in held
+    ]
     marks = [
-        named if any(baseline.Baseline in (*_parts(hint), *get_args(hint)) for hint in hints) else ", ".join(words),
+        *(named or [", ".join(words)]),
         _defaults(owners, name) if bool not in hints else "",
     ]
     said = "; ".join(mark for mark in marks if mark)
@@ -149,15 +151,11 @@ def spelled(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(spelled, value))
     kind: Any = type(value)
-    words = {each: word for word, each in (*baseline.BASELINES.items(), *METHODS.items())}
+    words = {**KINDS, **{each: word for word, each in METHODS.items()}}
     if kind not in words:
         return "" if value in (None, dataclasses.MISSING) else str(value)
     given = [spelled(own) for each in dataclasses.fields(kind) if (own := getattr(value, each.name)) != each.default]
     return ":".join([words[kind], *given])
-
-
-def _baselines(text: str) -> tuple[baseline.Baseline, ...]:
-    return tuple(map(baseline.parse, re.split(r",(?=[a-z])", text)))
 
 
 def _method(text: str) -> Method:
@@ -168,11 +166,6 @@ def _method(text: str) -> Method:
     return build(name, settings(METHODS, name, given))
 
 
-def _sizes(text: str) -> int | tuple[int, ...]:
-    numbers = tuple(int(each) for each in text.split(","))
-    return numbers[0] if len(numbers) == 1 else numbers
-
-
 _SPELLINGS = {
     '"': "",
     "`": "",
@@ -181,17 +174,7 @@ _SPELLINGS = {
 }
 """What docstrings say in Python's words -> what the command's help says; None is left out there, or the word none."""
 
-_READERS: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
-    baseline.Baseline: ("WORD[:NUMBER]", "a baseline", baseline.parse),
-    tuple[baseline.Baseline, ...]: ("WORD[:NUMBER],...", "baselines, for example constant:0,blur:12", _baselines),
-    Method: ("METHOD[:SETTINGS]", "a method, for example gradient:channels=sum", _method),
-    tuple[int, ...]: ("PIXELS[,PIXELS]", "whole numbers of pixels, for example 8 or 8,16", _sizes),
-    int: ("INTEGER", "a whole number", int),
-    float: ("NUMBER", "a number", float),
-    Path: ("PATH", "a path", Path),
-    str: ("TEXT", "text", str),
-}
-"""Type -> how it is shown, the rule in an error, how it is read. The first that a field's type holds counts."""
+_READERS = {Method: ("METHOD[:SETTINGS]", "a method, for example gradient:channels=sum", _method), **READERS}
 
 
 def _parts(hint: Any) -> tuple[Any, ...]:

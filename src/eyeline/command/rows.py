@@ -1,6 +1,7 @@
 """A map as rows for a spreadsheet or a data frame.
 
-Methods that keep a sweep give one row per window, the others one row per pixel (and channel). Rows of several
+Methods that cover windows or regions give one row for each, with the box around it, the others one row per pixel (and
+channel). Rows of several
 files can be put below each other: each says its image, its target and its unit.
 """
 
@@ -12,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from eyeline._files import cell, writing
-from eyeline.attribution import Attribution, Sweep
+from eyeline.attribution import Attribution
+from eyeline.sweep import Sweep
 from eyeline.window import AXES
 
 
@@ -23,7 +25,7 @@ def save(attribution: Attribution, path: Path) -> Path:
         InputError: the folder cannot be written.
     """
     names = AXES[attribution.images.ndim - 2]
-    if attribution.sweep is not None:
+    if attribution.sweep is not None and attribution.sweep.regions.boxes_of(0) is not None:
         spans = [f"{name}_{end}" for name in names for end in ("start", "stop")]
         header, rows = [*spans, "reference", "perturbed", "value"], _windows(attribution, attribution.sweep)
     else:
@@ -40,13 +42,16 @@ def save(attribution: Attribution, path: Path) -> Path:
 
 
 def _windows(attribution: Attribution, sweep: Sweep) -> Iterator[tuple[int, list[object]]]:
-    """Yield the box, the explained scalar of the reference and of the perturbed image, and the contribution."""
+    """Yield the box of each window or region, the scalar of reference and covered image, and the contribution."""
     values = sweep.values(attribution.weights)
     perturbed = np.einsum("nwc,nc->nw", sweep.scores, attribution.weights, dtype=np.float64)
-    reference = np.einsum("nc,nc->n", sweep.reference, attribution.weights, dtype=np.float64)
+    reference = np.broadcast_to(sweep.base(attribution.weights), values.shape)
     for i in range(len(values)):
-        for w, box in enumerate(sweep.boxes):
-            yield i, [*box.ravel().tolist(), float(reference[i]), float(perturbed[i, w]), float(values[i, w])]
+        boxes = sweep.regions.boxes_of(i)
+        assert boxes is not None
+        for w in np.flatnonzero((boxes[..., 0] < boxes[..., 1]).all(axis=1)):
+            numbers = (reference[i, w], perturbed[i, w], values[i, w])
+            yield i, [*boxes[w].ravel().tolist(), *map(float, numbers)]
 
 
 def _pixels(attribution: Attribution) -> Iterator[tuple[int, list[object]]]:

@@ -202,10 +202,7 @@ def prepared(folder: Path) -> Path:
 
 def _slim(attribution: Attribution) -> Attribution:
     """Leave the windows out; what they measured stays, as the legend says it."""
-    if attribution.sweep is None:
-        return attribution
-    boxes, scores = attribution.sweep.boxes[:0].copy(), attribution.sweep.scores[:, :0].copy()
-    return replace(attribution, sweep=replace(attribution.sweep, boxes=boxes, scores=scores))
+    return attribution if attribution.sweep is None else replace(attribution, sweep=attribution.sweep.slim())
 
 
 def _with(base: Path, ending: str) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eyeline._typing import Boxes
 from eyeline.attribution import Attribution, Unit
 from eyeline.picture.legend import probability
 from eyeline.window import Box, Span, default_window
@@ -35,7 +36,8 @@ class Finding:
 
 def finding(attribution: Attribution, i: int) -> Finding:
     """Say what the map of image i found."""
-    box, effect = _window(attribution, i) if attribution.sweep is not None else _densest(attribution, i)
+    boxes = None if attribution.sweep is None else attribution.sweep.regions.boxes_of(i)
+    box, effect = _densest(attribution, i) if boxes is None else _region(attribution, i, boxes)
     return Finding(
         target=attribution.targets[i],
         score=_score(attribution, i),
@@ -86,18 +88,18 @@ def _score(attribution: Attribution, i: int) -> str:
     return f"probability {probability(value):.3g} (log-odds {value:.3g})"
 
 
-def _window(attribution: Attribution, i: int) -> tuple[Box, str]:
-    """Find the window whose covering costs most, or which alone brings most."""
+def _region(attribution: Attribution, i: int, boxes: Boxes) -> tuple[Box, str]:
+    """Find the window or region whose covering costs most, or which alone brings most."""
     assert attribution.sweep is not None
     sweep = dataclasses.replace(attribution.sweep, measure="drop")
-    values = sweep.values(attribution.weights)[i]
-    best = int(values.argmax())
-    box, value = Box.of(sweep.boxes[best]), number(abs(float(values[best])), attribution.unit)
+    values, what = sweep.values(attribution.weights)[i], sweep.regions.word
+    best = int(np.where((boxes[..., 0] < boxes[..., 1]).all(axis=1), values, -np.inf).argmax())
+    box, value = Box.of(boxes[best]), number(abs(float(values[best])), attribution.unit)
     if sweep.keep:
-        return box, f"showing this window alone {'brings' if values[best] > 0 else 'costs'} {value}"
+        return box, f"showing this {what} alone {'brings' if values[best] > 0 else 'costs'} {value}"
     if values[best] > 0:
-        return box, f"covering this window costs {value}"
-    return box, f"no window supports it: covering this one raises it least, by {value}"
+        return box, f"covering this {what} costs {value}"
+    return box, f"no {what} supports it: covering this one raises it least, by {value}"
 
 
 def _densest(attribution: Attribution, i: int) -> tuple[Box, str]:

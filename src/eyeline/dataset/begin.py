@@ -4,8 +4,6 @@ import dataclasses
 import time
 from typing import Any
 
-import numpy as np
-
 from eyeline.attribution import Attribution
 from eyeline.dataset.items import Source
 from eyeline.dataset.manifest import Manifest
@@ -14,6 +12,7 @@ from eyeline.errors import Error, InputError, MissingDependencyError, Unsupporte
 from eyeline.image import Batch
 from eyeline.methods.base import settings
 from eyeline.models.base import Model
+from eyeline.region import Windows
 from eyeline.target import as_target
 
 MOST = 256
@@ -77,7 +76,7 @@ def begin(model: Model, source: Source, method: Any, target: object, chunk: int 
     _, trial = call(_by(method, path), chunk)
     batch = int(trial.provenance.get("batch", 1)) or 1
     _, found = call(fixed(method, path, batch), chunk)
-    sweep = found.sweep
+    regions = None if found.sweep is None else found.sweep.regions
     return Manifest(
         method=settings(method),
         engine=path,
@@ -91,7 +90,7 @@ def begin(model: Model, source: Source, method: Any, target: object, chunk: int 
         image=image.images.shape[1:],
         map=found.maps.shape[1:],
         scores=found.scores.shape[1],
-        windows=() if sweep is None else tuple(np.asarray(sweep.boxes).tolist()),
+        windows=tuple(regions.boxes.tolist()) if isinstance(regions, Windows) else (),
         chunk=chunk,
         threads=threads(),
         fit=str(model.fit),

@@ -19,6 +19,7 @@ from eyeline.dataset.store import DONE, REFUSED, Block
 from eyeline.errors import Error, InputError, MissingDependencyError, UnsupportedError
 from eyeline.image import Batch, collect
 from eyeline.models.base import Model
+from eyeline.region import Windows
 from eyeline.target import Class, as_target
 
 LABEL = "label"
@@ -145,7 +146,7 @@ def named(label: str | None, classes: tuple[str, ...] | None) -> int | str:
 def numbers(attribution: Attribution, sweep: bool) -> dict[str, np.ndarray]:
     """Return what a store keeps of an attribution."""
     kept = {"maps": attribution.maps, "scores": attribution.scores, "weights": attribution.weights}
-    if sweep and attribution.sweep is not None:
+    if sweep and attribution.sweep is not None and isinstance(attribution.sweep.regions, Windows):
         kept["windows"] = attribution.sweep.scores
     return {name: np.asarray(values, dtype=np.float32) for name, values in kept.items()}
 

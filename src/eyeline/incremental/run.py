@@ -23,7 +23,7 @@ from eyeline.incremental.plan import Plan, around, local_nodes, plan
 from eyeline.incremental.simplify import simplify
 from eyeline.incremental.sizes import HEAVY, sizes
 from eyeline.incremental.threads import in_order
-from eyeline.incremental.windows import Frame, Windows, covered, follow
+from eyeline.incremental.windows import Cover, Frame, Patch, Windows, covered, follow, of_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +123,11 @@ class Engine:
                     return self.graph.nodes[place].name
         return ""
 
-    def run(self, ground: Images, patch: Images, boxes: Boxes, most: int = 2**30) -> Iterator[tuple[int, np.ndarray]]:
+    def run(self, ground: Images, patch: Cover, boxes: Boxes, most: int = 2**30) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (first row, raw outputs) of every image with each box showing `patch`, in order, `most` at a time."""
-        for image, (below, above) in enumerate(zip(ground, patch, strict=True)):
+        for image, below in enumerate(ground):
             clean = self.clean(torch.from_numpy(np.ascontiguousarray(below)))
-            for start, _, raw in self.sweep(clean, torch.from_numpy(np.ascontiguousarray(above)), boxes, most):
+            for start, _, raw in self.sweep(clean, of_image(patch, image), boxes, most):
                 yield image * len(boxes) + start, raw.double().numpy()
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is untyped here
@@ -149,12 +149,12 @@ class Engine:
         output = self.graph.walk(visit)
         return Clean(maps, output.reshape(-1))
 
-    def sweep(self, clean: Clean, patch: Tensor, boxes: Boxes, most: int = 2**30) -> Iterator[tuple[int, int, Tensor]]:
+    def sweep(self, clean: Clean, patch: Patch, boxes: Boxes, most: int = 2**30) -> Iterator[tuple[int, int, Tensor]]:
         """Yield (start, stop, raw outputs) for the clean image with each box replaced by `patch`, in order.
 
         Args:
             clean: of the image that is covered.
-            patch: (rows, columns, channels), what covers it.
+            patch: (rows, columns, channels), what covers it, or a function that makes what a position's box shows.
             boxes: (n, 2, 2), in pixels, or (n, k, 2, 2): k boxes that are covered together.
             most: positions that are yielded at once; fewer where more do not pay.
 
@@ -192,7 +192,7 @@ class Engine:
     def _local_part(
         self,
         clean: Clean,
-        patch: Tensor,
+        patch: Patch,
         plan: Plan,
         boxes: np.ndarray,
         span: tuple[int, int],
@@ -207,7 +207,7 @@ class Engine:
                 if node.inputs:
                     data = self._compute(place, windows, frame, kept is None)
                 else:
-                    data = covered(self._kernels, frame, patch, boxes[slice(*span)])
+                    data = covered(self._kernels, frame, patch, boxes, span)
                 windows[place] = Windows(data, *frame)
                 if place in self._whole:
                     found[place] = windows[place].whole()

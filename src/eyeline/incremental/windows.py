@@ -1,7 +1,9 @@
 """Ragged windows: what differs from the clean maps, and every operation on it but convolution."""
 
+from collections.abc import Callable
+from functools import partial
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -75,8 +77,25 @@ class Frame(NamedTuple):
     clean: Tensor
 
 
-def covered(kernels: ModuleType, frame: Frame, patch: Tensor, boxes: np.ndarray) -> Tensor:
+Cover: TypeAlias = "np.ndarray | Callable[[int, int], np.ndarray]"
+"""What images are covered with: others of their size, or a function from image and position to what its box shows."""
+
+Patch: TypeAlias = "Tensor | Callable[[int], np.ndarray]"
+"""The same for one image: another of its size, or what the box of each position shows."""
+
+
+def of_image(patch: Cover, image: int) -> Patch:
+    """Return what one of several images is covered with."""
+    return partial(patch, image) if callable(patch) else torch.from_numpy(np.ascontiguousarray(patch[image]))
+
+
+def covered(kernels: ModuleType, frame: Frame, patch: Patch, boxes: np.ndarray, span: tuple[int, int]) -> Tensor:
     """Return the pixels inside the frame: the patch's inside the boxes of each position, elsewhere the image's."""
+    if not isinstance(patch, Tensor):
+        filled = np.flatnonzero(np.diff(frame.offsets))
+        parts = [patch(span[0] + each).reshape(-1, frame.clean.shape[-1]) for each in filled.tolist()]
+        return torch.from_numpy(np.concatenate([frame.clean[:0, 0].numpy(), *parts]))
+    boxes = boxes[slice(*span)]
     if boxes.ndim == 3:
         return Windows.unchanged(patch, len(frame.box)).at(kernels, frame)
     data = torch.empty(int(frame.offsets[-1]), frame.clean.shape[-1])

@@ -15,10 +15,11 @@ from jaxtyping import Float
 from eyeline import target as targets
 from eyeline._numbers import whole
 from eyeline._typing import Maps, Scores
-from eyeline.attribution import Attribution, Sweep, Unit
+from eyeline.attribution import Attribution, Unit
 from eyeline.errors import InputError, ModelError, UnsupportedError, nearest
 from eyeline.image import Batch, collect
 from eyeline.models.base import Model
+from eyeline.sweep import Sweep
 
 
 @runtime_checkable
@@ -130,6 +131,7 @@ def result(
         classes=model.classes,
         provenance=provenance,
         sweep=sweep,
+        further={} if sweep is None else sweep.further(weights, images.shape[1:-1]),
     )
 
 

@@ -77,7 +77,7 @@ def baseline_of(baseline: Baseline, pixels: Images) -> Images:
     if isinstance(baseline, type) or not callable(baseline):
         raise InputError(
             f"baseline must be a baseline, but got {baseline!r}. "
-            "Pass for example eyeline.Constant(0), eyeline.Blur(12) or eyeline.Image(pixels)."
+            "Pass for example eyeline.Blur(12), eyeline.Constant(0.5) or eyeline.Image(pixels)."
         )
     found = baseline(pixels)
     if found.shape != pixels.shape or not np.isfinite(found).all():

@@ -1,15 +1,22 @@
 """Covered images: what a sweep asks the scores of, made only when they are asked for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float32, Int
 
 from eyeline._typing import Images
 from eyeline.window import Box
 
 Positions = Int[np.ndarray, "n"]
 """Places in a sweep: image by image, and for each window by window."""
+
+Pixels = Float32[np.ndarray, "*box channels"]
+"""What a network sees inside a box."""
+
+Content = Callable[[int, int], Pixels]
+"""Image and window -> what is seen inside the window's box."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +28,15 @@ class Covered:
         patch: what it sees inside, of the same shape.
         boxes: one a window, (windows, axes, 2), or several that are covered together, (windows, boxes, axes, 2).
         names: of the images.
+        content: makes what is seen inside the box of a window in place of the patch, where that is not the same for
+            all: part of a box, or part of the way to the patch. One box a window.
     """
 
     ground: Images
     patch: Images
     boxes: Int[np.ndarray, "windows *boxes axes 2"]
     names: tuple[str, ...]
+    content: Content | None = None
 
     @property
     def total(self) -> int:
@@ -44,14 +54,15 @@ class Covered:
         owners, windows = np.divmod(positions, len(self.boxes))
         covered = self.ground[owners]
         boxes = self.boxes[windows].reshape(len(windows), -1, *self.boxes.shape[-2:])
-        for image, owner, together in zip(covered, owners.tolist(), boxes.tolist(), strict=True):
-            patch = self.patch[owner]
+        given = zip(covered, owners.tolist(), windows.tolist(), boxes.tolist(), strict=True)
+        for image, owner, window, together in given:
             for box in together:
                 inside = tuple([slice(start, stop) for start, stop in box])
-                image[inside] = patch[inside]
+                image[inside] = self.patch[owner][inside] if self.content is None else self.content(owner, window)
         return covered
 
     def of(self, image: int, windows: Positions) -> "Covered":
         """Return some windows of one image."""
-        one = slice(image, image + 1)
-        return Covered(self.ground[one], self.patch[one], self.boxes[windows], self.names[one])
+        one, content = slice(image, image + 1), self.content
+        some = None if content is None else lambda _, window: content(image, int(windows[window]))
+        return Covered(self.ground[one], self.patch[one], self.boxes[windows], self.names[one], some)

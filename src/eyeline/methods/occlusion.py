@@ -1,23 +1,18 @@
 """Occlusion: cover a window with a baseline, measure what that does to the classification."""
 
 import dataclasses
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from eyeline._numbers import plain
-from eyeline._typing import Images
-from eyeline.attribution import Attribution, Measure, Sweep, Unit
+from eyeline.attribution import Attribution
 from eyeline.baseline import Baseline, Blur
-from eyeline.errors import InputError
-from eyeline.methods.base import enter, finite, result, weigh
-from eyeline.methods.batches import Batches
-from eyeline.methods.covered import Covered
+from eyeline.mask import Mask, weights
+from eyeline.methods.covers import Covers
+from eyeline.methods.covers import quantity as quantity
 from eyeline.methods.paths import Path
-from eyeline.methods.sweeps import Sweeper
 from eyeline.models.base import Model
+from eyeline.region import SoftWindows, Windows
+from eyeline.sweep import Measure
 from eyeline.window import Edge, Overlap, Size, default_stride, default_window, grid, per_axis
 
 
@@ -33,6 +28,9 @@ class Occlusion:
         window: pixels, one int or one per spatial axis. None means round(shorter side / 4).
         stride: pixels between windows, at most `window`. None means window // 4.
         baseline: what replaces the covered pixels.
+        mask: soft edges: how much of each pixel of a window is covered, m in 0..1; a pixel p then shows
+            (1 - m) * image + m * baseline, and the mean over windows is weighted by their m at p. None means
+            all of the window.
         measure: what one window contributes: "drop" is s(x) - s(covered), "score" is s(covered),
             "complement" is 1 - s(covered).
         overlap: "mean" or "sum" over the windows on a pixel.
@@ -70,6 +68,7 @@ class Occlusion:
     window: Size | None = None
     stride: Size | None = None
     baseline: Baseline = Blur()
+    mask: Mask | None = None
     measure: Measure = "drop"
     overlap: Overlap = "mean"
     edge: Edge = "cut"
@@ -84,38 +83,25 @@ class Occlusion:
             object.__setattr__(self, name, plain(getattr(self, name)))
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
-        began = time.perf_counter()
-        given = enter(self, model, images)
-        pixels, size = given.images, given.images.shape[1:-1]
+        run = Covers(self, model, images, target)
+        window, stride = self.sizes(run.size)
+        return run(
+            self.regions(run.size),
+            measure=self.measure,
+            overlap=self.overlap,
+            keep=self.keep,
+            settings=dataclasses.replace(self, window=window, stride=stride),
+        )
+
+    def regions(self, size: tuple[int, ...]) -> Windows | SoftWindows:
+        """Return the windows on an image of so many pixels per axis.
+
+        Raises:
+            InputError: a window, stride or mask that does not fit.
+        """
         window, stride = self.sizes(size)
         boxes = grid(size, window, stride, self.edge)
-        covered = self.covered(pixels)
-        batches = Batches(self.batch, self.memory)
-
-        started = time.perf_counter()
-        clean = _scores(model, batches, pixels, lambda row: f"the clean image {given.names[row]!r}")
-        seconds = time.perf_counter() - started
-        weights = weigh(target, len(pixels), model)(clean, 0)
-        reference = clean
-        if self.keep:
-            reference = _scores(model, batches, covered, lambda row: f"{given.names[row]!r}, all covered")
-        sweeper = Sweeper(model, batches, self.engine, seconds / len(pixels), self.verify)
-        ground, patch = (covered, pixels) if self.keep else (pixels, covered)
-        swept = sweeper(Covered(ground, patch, boxes, given.names), reference)
-
-        sweep = Sweep(boxes, swept, reference, self.measure, self.overlap, self.keep)
-        return result(
-            dataclasses.replace(self, window=window, stride=stride),
-            model,
-            given,
-            scores=clean,
-            weights=weights,
-            maps=sweep.maps(weights, size),
-            quantity=lambda unit: quantity(self.measure, self.keep, unit),
-            ran={**sweeper.ran, "windows": len(boxes)},
-            began=began,
-            sweep=sweep,
-        )
+        return Windows(boxes) if self.mask is None else SoftWindows(boxes, *weights(self.mask, window))
 
     def sizes(self, size: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return window and stride in pixels per axis, for an image of so many.
@@ -125,39 +111,3 @@ class Occlusion:
         """
         window = default_window(size) if self.window is None else per_axis(self.window, len(size), "window")
         return window, default_stride(window) if self.stride is None else per_axis(self.stride, len(size), "stride")
-
-    def covered(self, pixels: Images) -> Images:
-        """Return the images wholly covered by the baseline.
-
-        Raises:
-            InputError: no baseline, or one that does not fit the images.
-        """
-        if isinstance(self.baseline, type) or not callable(self.baseline):
-            raise InputError(
-                f"baseline must be a baseline, but got {self.baseline!r}. "
-                "Pass for example eyeline.Blur(12), eyeline.Constant(0.5) or eyeline.Mean()."
-            )
-        covered = self.baseline(pixels)
-        if covered.shape != pixels.shape or not np.isfinite(covered).all():
-            raise InputError(
-                f"the baseline must give finite images of shape {pixels.shape}, but {self.baseline!r} gave "
-                f"{covered.shape}. Return one value per pixel and channel."
-            )
-        return covered
-
-
-def _scores(model: Model, batches: Batches, images: Images, where: Callable[[int], str]) -> np.ndarray:
-    """Return the scores of whole images."""
-    parts = batches.run(
-        len(images),
-        lambda start, stop: finite(model.scores(images[start:stop]), lambda row: where(start + row)),
-    )
-    return np.concatenate([scores for _, _, scores in parts])
-
-
-def quantity(measure: Measure, keep: bool, unit: Unit) -> str:
-    """Say in words what a number of the map is."""
-    state = "alone" if keep else "covered"
-    if measure == "drop":
-        return f"gain in {unit} over all covered" if keep else f"drop in {unit} when covered"
-    return f"{unit} when {state}" if measure == "score" else f"1 - {unit} when {state}"

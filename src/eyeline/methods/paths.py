@@ -93,10 +93,11 @@ def incremental(engine: "Engine", convert: Convert, covered: Covered) -> Iterato
     Raises:
         OutOfMemoryError: no memory left.
     """
-    nothing = np.zeros_like(covered.boxes[:1])
+    nothing, content = np.zeros_like(covered.boxes[:1]), covered.content
+    patch = covered.patch if content is None else lambda image, position: content(image, position - 1)
     boxes, most = np.concatenate([nothing, covered.boxes]), TOGETHER if WATCH.get() else len(covered.boxes) + 1
     with _memory():
-        for _, raw in engine.run(covered.ground, covered.patch, boxes, most):
+        for _, raw in engine.run(covered.ground, patch, boxes, most):
             yield convert(raw)
 
 

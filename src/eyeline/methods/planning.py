@@ -14,6 +14,7 @@ from eyeline.methods.batches import Batches
 from eyeline.methods.choice import LITTLE, MUCH
 from eyeline.methods.covered import Covered
 from eyeline.methods.kept import Kept, graphless, kept
+from eyeline.methods.masking import cover
 from eyeline.methods.occlusion import Occlusion
 from eyeline.methods.paths import Full, Path
 from eyeline.models.base import Model, Traceable
@@ -96,9 +97,7 @@ def foresee(model: Model, images: object, method: Occlusion) -> Foresight:
     given = enter(method, model, images)
     pixels, size = given.images[:1], given.images.shape[1:-1]
     window, stride = method.sizes(size)
-    covered = method.covered(pixels)
-    ground, patch = (covered, pixels) if method.keep else (pixels, covered)
-    sweep = Covered(ground, patch, grid(size, window, stride, method.edge), given.names[:1])
+    sweep = cover(method.baseline, method.keep, pixels, method.regions(size), given.names[:1])
     found = Foresight(replace(method, window=window, stride=stride), size, len(given.images), {}, {})
     clean, rate = _clean(model, pixels), _full(model, sweep, method)
     if method.engine in ("auto", "full"):

@@ -103,9 +103,7 @@ def blame(model: Traceable, kept: Kept, covered: Covered, proof: Proof, path: Pa
     if restless(model, images, proof.allowed):
         return "the model's own scores of one image change from call to call"
     if path == "incremental" and proof.position >= 0:
-        engine = kept.make(model)
-        one = covered.of(image, np.array([window]))
-        layer = engine.parts(one.ground[0], one.patch[0], one.boxes[0], EXACT)
+        layer = kept.make(model).parts(covered.ground[image], images[0], covered.boxes[window], EXACT)
         if layer:
             return f"the windows part from the whole image at layer {layer!r}"
     from eyeline.incremental.compare import first_apart

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from eyeline.attribution import Attribution, Sweep
+from eyeline.attribution import Attribution
 from eyeline.colour import AGAINST, FOR, diverging, sequential, to_bytes
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.picture.legend import plain, probability
 from eyeline.picture.view import visible
+from eyeline.region import Windows
+from eyeline.sweep import Sweep
 
 TOP = 10
 """How many of the best classes can be chosen, beside those that were asked for."""
@@ -86,7 +88,7 @@ def _layers(attribution: Attribution, index: int) -> list[Record]:
         "settings": {key: plain(str(value)) for key, value in settings.items()},
         "provenance": _told(attribution.provenance),
     }
-    if attribution.sweep is not None:
+    if attribution.sweep is not None and isinstance(attribution.sweep.regions, Windows):
         return [layer | {"sweep": _sweep(attribution, attribution.sweep, index)}]
     if values.ndim == 2:
         return [layer | {"map": _numbers(values, "<f4")}]

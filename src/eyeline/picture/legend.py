@@ -110,7 +110,7 @@ def legend(
         scale=scale,
         quantity=plain(attribution.quantity),
         unit=attribution.unit if sweep is not None else "",
-        inverted=sweep is not None and sweep.measure == "score",
+        inverted=sweep is not None and sweep.measure == "score" and not sweep.keep,
         supports=sweep is not None and sweep.measure == "drop",
     )
 

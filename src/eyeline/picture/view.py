@@ -16,6 +16,7 @@ from eyeline.colour import RGB, to_bytes
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.image import Fit
 from eyeline.image import original as decoded
+from eyeline.region import Windows
 
 Plane = tuple[int, int]
 """A spatial axis of a volume, and the position on it."""
@@ -136,7 +137,7 @@ def visible(pixels: Float[np.ndarray, "*space channels"]) -> tuple[RGB, list[str
 
 def edges(attribution: Attribution, axis: int, length: int) -> Float[np.ndarray, "edges"]:
     """Return where the map may change along an axis, as shares of it: at windows' borders, or at every pixel."""
-    if attribution.sweep is None:
+    if attribution.sweep is None or not isinstance(attribution.sweep.regions, Windows):
         return np.linspace(0, 1, length + 1)
     size = attribution.images.shape[1 + axis]
     return np.union1d(attribution.sweep.boxes[:, axis].ravel() / size, (0.0, 1.0))
