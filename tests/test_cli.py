@@ -202,7 +202,8 @@ def test_a_new_methods_fields_appear_in_the_command_without_a_change_there():
 def test_the_help_says_what_the_docstring_says_in_the_commands_words():
     assert making.explained(OWNERS, "width") == "Pixels, see height. Left out: all of them: each row."
     assert making.explained(OWNERS, "baseline") == (
-        "What replaces. (blur, constant, mean, noise; a number may follow, as blur:12; default blur:3)"
+        "What replaces. (blur, constant, mean, noise, localmean, surroundingmean, inpaint; a number may follow, as blur:12; "
+        "default blur:3)"
     )
     assert making.explained(OWNERS, "mode") == "fast or slow. (fast, slow, steady, none; default slow)"
     assert making.explained(OWNERS, "deep") == "Go deeper."
