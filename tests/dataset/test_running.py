@@ -111,7 +111,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_done_is_kept(whole, tmp_path, mo
     path = tmp_path / "maps.zarr"
     with monkeypatch.context() as patch:
         failing(patch, 22, OSError(errno.ENOSPC, "No space left on device"))
-        with pytest.raises(InputError, match="must be writable and have room, .*No space left.*What was done is kept"):
+        with pytest.raises(InputError, match=r"must be writable and have room, .*No space left.*What was done is kept"):
             many.run(path, many.images(14))
     store, said = told(path, many.images(14))
     assert said.found > 0
@@ -265,7 +265,7 @@ def test_two_writers_at_once(whole, tmp_path):
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="must be a new folder .* holds 'thesis.txt'"):
+    with pytest.raises(InputError, match=r"must be a new folder .* holds 'thesis.txt'"):
         many.run(tmp_path, many.images(3))
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -277,7 +277,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(places.os, "open", refused)  # an administrator, as which tests may run, can write anywhere
-    with pytest.raises(InputError, match="must be writable and have room, .*Permission denied"):
+    with pytest.raises(InputError, match=r"must be writable and have room, .*Permission denied"):
         many.run(tmp_path / "maps.zarr", many.images(3))
 
 
