@@ -35,12 +35,21 @@ if TYPE_CHECKING:
     from eyeline.mask import GaussianMask as GaussianMask
     from eyeline.mask import LinearMask as LinearMask
     from eyeline.methods import BlurIG as BlurIG
+    from eyeline.methods import Deconvnet as Deconvnet
+    from eyeline.methods import EigenCAM as EigenCAM
     from eyeline.methods import ExpectedGradients as ExpectedGradients
+    from eyeline.methods import GradCAM as GradCAM
+    from eyeline.methods import GradCAMPlusPlus as GradCAMPlusPlus
     from eyeline.methods import Gradient as Gradient
     from eyeline.methods import GradientInput as GradientInput
+    from eyeline.methods import GuidedBackpropagation as GuidedBackpropagation
+    from eyeline.methods import GuidedGradCAM as GuidedGradCAM
     from eyeline.methods import GuidedIG as GuidedIG
+    from eyeline.methods import HiResCAM as HiResCAM
     from eyeline.methods import IntegratedGradients as IntegratedGradients
+    from eyeline.methods import LayerCAM as LayerCAM
     from eyeline.methods import Occlusion as Occlusion
+    from eyeline.methods import ScoreCAM as ScoreCAM
     from eyeline.methods import SmoothGrad as SmoothGrad
     from eyeline.methods import SmoothGradSquared as SmoothGradSquared
     from eyeline.methods import VarGrad as VarGrad
@@ -63,8 +72,10 @@ _HOMES = {
     "flip": ["flips"],
     "mask": ["GaussianMask", "LinearMask"],
     "methods": [
-        "BlurIG", "ExpectedGradients", "Gradient", "GradientInput", "GuidedIG", "IntegratedGradients", "Occlusion",
-        "SmoothGrad", "SmoothGradSquared", "VarGrad", "explain",
+        "BlurIG", "Deconvnet", "EigenCAM", "ExpectedGradients", "GradCAM", "GradCAMPlusPlus", "Gradient",
+        "GradientInput", "GuidedBackpropagation", "GuidedGradCAM", "GuidedIG", "HiResCAM",
+        "IntegratedGradients", "LayerCAM", "Occlusion", "ScoreCAM", "SmoothGrad", "SmoothGradSquared",
+        "VarGrad", "explain",
     ],
     "metrics.check": ["check"],
     "models.load": ["load"],

@@ -1,12 +1,15 @@
-"""`eyeline demo`, `lecture`, `models` and `methods`: what comes along, shown."""
+"""`eyeline demo`, `lecture`, `models`, `layers` and `methods`: what comes along, shown."""
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from eyeline.cli.base import app, say, usage
+from eyeline.cli.base import OPENING_FLAGS, ModelArgument, app, given, say, usage
+from eyeline.command import flags as making
+from eyeline.command.settings import Opening
+from eyeline.models.load import load
 
 
 @app.command()
@@ -48,6 +51,17 @@ def models() -> None:
     from eyeline.command import tables
 
     tables.models(say)
+
+
+@app.command()
+@making.extended(OPENING_FLAGS)
+def layers(model: ModelArgument, **flags: Any) -> None:
+    """List the layers of a model, and those that --layer of the class activation maps may name."""
+    from eyeline.command import tables
+
+    with usage():
+        opening = Opening(**given({"": Opening}, OPENING_FLAGS, flags))
+        tables.layers(load(model, **opening.words(model)), say)
 
 
 @app.command()

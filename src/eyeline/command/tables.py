@@ -1,4 +1,4 @@
-"""What `eyeline models` and `eyeline methods` print."""
+"""What `eyeline models`, `eyeline methods` and `eyeline layers` print."""
 
 import dataclasses
 import inspect
@@ -9,7 +9,10 @@ from importlib.util import find_spec
 from typing import get_type_hints
 
 from eyeline.command import flags
+from eyeline.errors import InputError, UnsupportedError
 from eyeline.methods import METHODS
+from eyeline.models.base import Model
+from eyeline.models.layered import Layer, Layered, choose
 from eyeline.models.openers import OPENERS, Opener
 
 Say = Callable[[str], None]
@@ -22,11 +25,47 @@ def models(say: Say) -> None:
         missing = [package for package in _packages(opener) if find_spec(package) is None]
         here = f"no: pip install 'eyeline[{opener.extra}]'" if missing else "yes"
         rows.append((opener.what, _given_as(opener), opener.gives, here))
+    _aligned(rows, say)
+    say("")
+    say("Every method works where scores and gradients are given; occlusion needs scores only.")
+
+
+def layers(model: Model, say: Say) -> None:
+    """Print one line per layer, in the order in which they end, and which one maps are made of where none is named.
+
+    Raises:
+        UnsupportedError: a model without layers that can be seen into.
+        InputError: one that does not say its size.
+    """
+    name = model.describe().get("name", "the model")
+    if not isinstance(model, Layered):
+        raise UnsupportedError(
+            f"MODEL must have layers that can be seen into, but {name!r} is one whole. Load the network in its own "
+            "framework (PyTorch, Keras)."
+        )
+    if model.input_size is None:
+        raise InputError(f"the size of an image must be known to run {name!r}. Pass --input-size.")
+    found = model.layers((*model.input_size, model.channels or 3))
+    rows = [("layer", "kind", "output", "map")]
+    rows += [(each.name, each.kind, " x ".join(map(str, each.shape or ())) or "-", _map(each)) for each in found]
+    _aligned(rows, say)
+    say("")
+    try:
+        say(f"Where --layer is left out: {choose(found, None, name).name}")
+    except InputError as error:
+        say(str(error))
+
+
+def _map(layer: Layer) -> str:
+    if layer.mapped:
+        return "yes"
+    return f"no: runs {layer.runs} times" if layer.space else "no: no spatial axes"
+
+
+def _aligned(rows: list[tuple[str, str, str, str]], say: Say) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row in rows:
         say("  ".join([*(each.ljust(width) for each, width in zip(row[:3], widths, strict=True)), row[3]]))
-    say("")
-    say("Every method works where scores and gradients are given; occlusion needs scores only.")
 
 
 def _packages(opener: Opener) -> tuple[str, ...]:

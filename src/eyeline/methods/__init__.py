@@ -8,11 +8,15 @@ from eyeline.attribution import Attribution
 from eyeline.errors import InputError, nearest
 from eyeline.methods.base import Method
 from eyeline.methods.blurred import BlurIG
+from eyeline.methods.cam import GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM
+from eyeline.methods.eigencam import EigenCAM
 from eyeline.methods.expected import ExpectedGradients
 from eyeline.methods.gradient import Gradient, GradientInput
 from eyeline.methods.guided import GuidedIG
 from eyeline.methods.integrated import IntegratedGradients
 from eyeline.methods.occlusion import Occlusion
+from eyeline.methods.relus import Deconvnet, GuidedBackpropagation, GuidedGradCAM
+from eyeline.methods.scorecam import ScoreCAM
 from eyeline.methods.smooth import SmoothGrad, SmoothGradSquared, VarGrad
 from eyeline.models.base import Model
 from eyeline.models.load import load
@@ -28,19 +32,37 @@ METHODS: dict[str, type[Any]] = {
     "smoothgrad": SmoothGrad,
     "smoothgradsquared": SmoothGradSquared,
     "vargrad": VarGrad,
+    "guidedbackpropagation": GuidedBackpropagation,
+    "deconvnet": Deconvnet,
+    "gradcam": GradCAM,
+    "gradcamplusplus": GradCAMPlusPlus,
+    "hirescam": HiResCAM,
+    "layercam": LayerCAM,
+    "eigencam": EigenCAM,
+    "scorecam": ScoreCAM,
+    "guidedgradcam": GuidedGradCAM,
 }
 """Name -> settings. A new method is one file and one row."""
 
 __all__ = [
     "METHODS",
     "BlurIG",
+    "Deconvnet",
+    "EigenCAM",
     "ExpectedGradients",
+    "GradCAM",
+    "GradCAMPlusPlus",
     "Gradient",
     "GradientInput",
+    "GuidedBackpropagation",
+    "GuidedGradCAM",
     "GuidedIG",
+    "HiResCAM",
     "IntegratedGradients",
+    "LayerCAM",
     "Method",
     "Occlusion",
+    "ScoreCAM",
     "SmoothGrad",
     "SmoothGradSquared",
     "VarGrad",

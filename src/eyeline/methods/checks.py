@@ -10,6 +10,7 @@ from eyeline._typing import Images
 from eyeline.baseline import Baseline, Constant
 from eyeline.errors import InputError, ModelError, UnsupportedError
 from eyeline.models.base import Differentiable, Model
+from eyeline.models.layered import Layered, Ruled
 
 BLACK = Constant(0)
 """Where paths start by default, as in the papers: black where images lie in 0..1."""
@@ -51,6 +52,37 @@ def needs_gradient(model: Model, method: str) -> Differentiable:
     raise UnsupportedError(
         f"method {method!r} must have a model with gradients, but {model.describe().get('name', 'it')!r} gives "
         "scores only. Use method='occlusion', or load the network in its own framework (PyTorch, Keras, SavedModel)."
+    )
+
+
+def needs_layers(model: Model, method: str) -> Layered:
+    """Return the model as one with layers.
+
+    Raises:
+        UnsupportedError: it has none that can be seen into; the message names what works.
+    """
+    needs_gradient(model, method)
+    if isinstance(model, Layered):
+        return model
+    raise UnsupportedError(
+        f"method {method!r} must have a model with layers, but {model.describe().get('name', 'it')!r} is one whole. "
+        "Load the network in its own framework (PyTorch, Keras), or use another method: 'gradient', 'occlusion'."
+    )
+
+
+def needs_rules(model: Model, method: str) -> Ruled:
+    """Return the model as one whose ReLUs can have another way back.
+
+    Raises:
+        UnsupportedError: they cannot; the message names what works.
+    """
+    needs_gradient(model, method)
+    if isinstance(model, Ruled):
+        return model
+    raise UnsupportedError(
+        f"method {method!r} must have a model whose ReLUs can be reached, but {model.describe().get('name', 'it')!r} "
+        "is one whole. Load the network in its own framework (PyTorch, Keras), or use another method: 'gradient', "
+        "'smoothgrad'."
     )
 
 

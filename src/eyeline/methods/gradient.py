@@ -1,12 +1,13 @@
 """Vanilla saliency, the derivative of the explained scalar with respect to every pixel, and that times the pixel."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from eyeline._typing import Images, Scores
+from eyeline._typing import Images, Scores, Weigh
 from eyeline.attribution import Attribution
 from eyeline.baseline import Baseline
 from eyeline.methods.base import enter, finite, weigh
@@ -15,6 +16,9 @@ from eyeline.methods.checks import BLACK, baseline_of, checked, needs_gradient
 from eyeline.methods.derivatives import Explained, sized
 from eyeline.methods.progress import progress
 from eyeline.models.base import Model
+
+Run = Callable[[Images, Weigh], tuple[Scores, np.ndarray]]
+"""Images and a function scores -> weights -> the scores, and an array with one entry an image."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +93,17 @@ class GradientInput:
         )
 
 
-def at_the_image(method: Any, model: Model, images: object, target: object) -> tuple[Explained, Images]:
-    """Return what is explained, and ds/dx at the clean images, from one pass forward and one back."""
+def at_the_image(
+    method: Any, model: Model, images: object, target: object, run: Run | None = None
+) -> tuple[Explained, np.ndarray]:
+    """Return what is explained, and ds/dx at the clean images, or what `run` makes instead, from one pass each."""
     given, name = enter(method, model, images), type(method).__name__.lower()
     differentiable = needs_gradient(model, name)
     pixels, names = given.images, given.names
     weights_of = weigh(target, len(pixels), model)
     batches = sized(method.batch, method.memory, pixels, len(pixels))
 
-    def call(start: int, stop: int) -> tuple[Scores, Scores, Images]:
+    def call(start: int, stop: int) -> tuple[Scores, Scores, np.ndarray]:
         used: list[Scores] = []
 
         def keep(scores: Scores) -> Scores:
@@ -105,7 +111,7 @@ def at_the_image(method: Any, model: Model, images: object, target: object) -> t
             used.append(weights_of(scores, start))
             return used[0]
 
-        scores, gradient = differentiable.gradient(pixels[start:stop], keep)
+        scores, gradient = (run or differentiable.gradient)(pixels[start:stop], keep)
         return scores, used[0], checked(gradient, lambda row: repr(names[start + row]))
 
     parts = []

@@ -111,6 +111,8 @@ def choose(layers: Sequence[Layer], name: str | None, model: str) -> Layer:
     Raises:
         InputError: no such layer (the nearest is offered), none with spatial axes, one that runs several times.
     """
+    if not isinstance(name, str | None):
+        raise InputError(f"layer must be a name, but got {name!r}. {LISTED}")
     if name is None:
         return _last(layers, model)
     mapped = [each.name for each in layers if each.mapped]
