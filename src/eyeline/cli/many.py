@@ -10,6 +10,7 @@ from eyeline.cli.base import (
     TARGET_HELP,
     MethodOption,
     ModelArgument,
+    PresetOption,
     app,
     complain,
     given,
@@ -40,13 +41,14 @@ def run(
     target: Annotated[
         str, typer.Option(metavar="CLASS", help=f"{TARGET_HELP[:-1]}, or label: each image's own.")
     ] = "top",
+    preset: PresetOption = None,
     **flags: Any,
 ) -> None:
     """Make maps of many images into a store on disk; started again after any end, it computes what is missing."""
     from eyeline.command import runs
 
     with usage():
-        chosen = build(method, given(METHODS, METHOD_FLAGS, flags, method))
+        chosen = build(method, given(METHODS, METHOD_FLAGS, flags, method), preset)
         running = Running(**given({"": Running}, RUNNING_FLAGS, flags))
         words = Opening(**given({"": Opening}, OPENING_FLAGS, flags)).words(model)
         code = runs.run(model, words, images, chosen, target, running, say, complain)

@@ -7,8 +7,9 @@ import typer
 from eyeline.cli.base import (
     METHOD_FLAGS,
     OPENING_FLAGS,
-    MethodOption,
+    MethodsOption,
     ModelArgument,
+    PresetOption,
     TargetOption,
     app,
     complain,
@@ -18,7 +19,7 @@ from eyeline.cli.base import (
 )
 from eyeline.command import flags as making
 from eyeline.command.settings import Opening, Planning, Writing
-from eyeline.methods import METHODS, Occlusion, build
+from eyeline.methods import Occlusion
 from eyeline.models.load import load
 from eyeline.target import parse
 
@@ -35,8 +36,9 @@ def explain(
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.", show_default=False)
     ],
-    method: MethodOption = "occlusion",
+    method: MethodsOption = "occlusion",
     target: TargetOption = "top",
+    preset: PresetOption = None,
     **flags: Any,
 ) -> None:
     """Make maps of images and pictures of them.
@@ -44,15 +46,16 @@ def explain(
     One line says what was assumed. One line per image says its class, its score, and the region that carried it.
     Log-odds are ln(p / (1 - p)) of a probability p.
     """
+    from eyeline.command.chosen import chosen
     from eyeline.command.run import Run
 
     with usage():
-        chosen = build(method, given(METHODS, METHOD_FLAGS, flags, method))
+        methods = chosen(method, {each.name: flags[each.name] for each in METHOD_FLAGS}, preset)
         writing = Writing(**given({"": Writing}, WRITING_FLAGS, flags))
         opening = Opening(**given({"": Opening}, OPENING_FLAGS, flags))
         wanted = parse(target)
         opened = load(model, **opening.words(model))
-        code = Run(opened, chosen, method, wanted, writing, say, complain)(images)
+        code = Run(opened, methods, wanted, writing, say, complain)(images)
     raise typer.Exit(code)
 
 

@@ -49,7 +49,7 @@ def parameters(owners: Owners, panel: str) -> list[inspect.Parameter]:
     made: dict[str, inspect.Parameter] = {}
     for kind in owners.values():
         for field in dataclasses.fields(kind):
-            if field.name not in made and _holders(owners, field.name):
+            if field.name not in made and holders(owners, field.name):
                 made[field.name] = _parameter(owners, field.name, panel)
     return list(made.values())
 
@@ -64,14 +64,20 @@ def settings(owners: Owners, chosen: str, given: Mapping[str, Any]) -> dict[str,
     for name, text in given.items():
         if text is None:
             continue
-        holders = _holders(owners, name)
-        if chosen not in holders:
+        having = holders(owners, name)
+        if chosen not in having:
             raise InputError(
                 f"{option(name)} must belong to the method, but {chosen!r} has no such setting. "
-                f"Use --method {' or '.join(holders)}, or leave it out."
+                f"Use --method {' or '.join(having)}, or leave it out."
             )
         values[name] = text if isinstance(text, bool) else read(hints[name], text, option(name))
     return values
+
+
+def holders(owners: Owners, name: str) -> list[str]:
+    """Name the owners that have a field which text can set."""
+    hints = {owner: get_type_hints(kind).get(name) for owner, kind in owners.items()}
+    return [owner for owner, hint in hints.items() if hint is not None and (metavar(hint) or hint is bool)]
 
 
 def option(name: str) -> str:
@@ -122,9 +128,9 @@ def metavar(hint: Any) -> str | None:
 
 def explained(owners: Owners, name: str) -> str:
     """Return the help of a flag: what the docstring says in the command's spelling, the words it takes, its default."""
-    kinds = [owners[holder] for holder in _holders(owners, name)]
+    kinds = [owners[holder] for holder in holders(owners, name)]
     hints = [get_type_hints(kind)[name] for kind in kinds]
-    default = _default(kinds[0], name)
+    default = getattr(kinds[0], name, None)
     text = next((text for kind in kinds if (text := documented(kind).get(name))), "")
     for python, command in _SPELLINGS.items():
         text = text.replace(python, command)
@@ -158,10 +164,14 @@ def spelled(value: object) -> str:
     return ":".join([words[kind], *given])
 
 
-def _method(text: str) -> Method:
-    """Read a method with settings: "gradient", "integratedgradients:steps=20,baseline=blur:12"."""
+def parted(text: str) -> tuple[str, dict[str, str]]:
+    """Part a method's name from its settings: "integratedgradients:steps=20,baseline=blur:12"."""
     name, _, rest = text.partition(":")
-    given = dict(each.partition("=")[::2] for each in re.split(r",(?=\w+=)", rest) if each)
+    return name, dict(each.partition("=")[::2] for each in re.split(r",(?=\w+=)", rest) if each)
+
+
+def _method(text: str) -> Method:
+    name, given = parted(text)
     known(name, given)
     return build(name, settings(METHODS, name, given))
 
@@ -196,34 +206,24 @@ def _word(words: list[str], text: str, flag: str) -> str:
     raise InputError(f"{flag} must be one of {', '.join(words)}, but got {text!r}. {nearest(text, words)}")
 
 
-def _default(kind: type[Any], name: str) -> object:
-    return next(each.default for each in dataclasses.fields(kind) if each.name == name)
-
-
 def _defaults(owners: Owners, name: str) -> str:
     """Word the default of the first holder, and which holders have another."""
-    said = {holder: spelled(_default(owners[holder], name)) for holder in _holders(owners, name)}
+    said = {holder: spelled(getattr(owners[holder], name, None)) for holder in holders(owners, name)}
     first, *others = dict.fromkeys(said.values())
     rest = [f"{each} for {', '.join(holder for holder in said if said[holder] == each)}" for each in others]
     return "; ".join([f"default {first}"] * bool(first) + rest)
 
 
-def _holders(owners: Owners, name: str) -> list[str]:
-    """Name the owners that have a field which text can set."""
-    hints = {owner: get_type_hints(kind).get(name) for owner, kind in owners.items()}
-    return [owner for owner, hint in hints.items() if hint is not None and (metavar(hint) or hint is bool)]
-
-
 def _parameter(owners: Owners, name: str, panel: str) -> inspect.Parameter:
-    holders = _holders(owners, name)
-    hint = get_type_hints(owners[holders[0]])[name]
+    having = holders(owners, name)
+    hint = get_type_hints(owners[having[0]])[name]
     is_switch = hint is bool
     info = typer.Option(
         f"{option(name)}/--no-{option(name)[2:]}" if is_switch else option(name),
         metavar=" " if is_switch else escape(metavar(hint) or ""),
         help=escape(explained(owners, name)),
         show_default=False,
-        rich_help_panel=panel.format(owners=" and ".join(holders) if len(holders) < 3 else "several methods"),
+        rich_help_panel=panel.format(owners=" and ".join(having) if len(having) < 3 else "several methods"),
     )
     return inspect.Parameter(
         name,

@@ -28,19 +28,22 @@ Say = Callable[[str], None]
 LONGEST = 200
 """Bytes of an image's name that results keep: most file systems take 255, and the method and a number follow."""
 
+ALL = "comparison"
+"""What the picture of several methods is called."""
+
 
 @dataclass(frozen=True)
 class Done:
-    """An image that was explained: what was found, and the files that say so.
+    """An image that was explained: what each method found, and the files that say so.
 
-    The attribution holds what a picture needs; the scores of the windows would fill the memory of a long run.
+    The attributions hold what a picture needs; the scores of the windows would fill the memory of a long run.
     """
 
     path: str
-    base: Path
-    attribution: Attribution
-    found: str
-    files: list[Path]
+    named: dict[str, Path]
+    attributions: dict[str, Attribution]
+    found: dict[str, str]
+    files: dict[str, list[Path]]
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,7 @@ class Run:
 
     Args:
         model: as `load` returned it.
-        method: settings, ready to be called.
-        name: of the method, for file names.
+        methods: settings, ready to be called, by the name that files have. Several are drawn side by side.
         target: as for `explain`.
         writing: what is written.
         say: takes a line for the reader.
@@ -58,8 +60,7 @@ class Run:
     """
 
     model: Model
-    method: Method
-    name: str
+    methods: dict[str, Method]
     target: object
     writing: Writing
     say: Say
@@ -77,18 +78,17 @@ class Run:
         """
         paths = expanded(paths)
         prepared(self.writing.out)
-        model, assumed = self.model, set[str]()
-        count = read = 0
+        model, assumed, count, read = self.model, set[str](), 0, 0
         waiting: list[Done] = []
         try:
-            for path, base in zip(paths, bases(paths, self.name, self.writing.out), strict=True):
+            for path, named in zip(paths, self._bases(paths), strict=True):
                 batch = None
                 try:
                     batch = collect(
                         path, input_size=model.input_size, axes=model.axes, channels=model.channels, fit=model.fit
                     )
                     read += 1
-                    attribution = self.method(model, batch, self.target)
+                    found = {name: method(model, batch, self.target) for name, method in self.methods.items()}
                 except (UnsupportedError, MissingDependencyError):
                     raise
                 except Error as error:
@@ -96,10 +96,11 @@ class Run:
                     if read == 1 and batch is not None and isinstance(error, InputError):
                         return 2  # a setting, which the other images would be refused for too
                     continue
-                if (line := attribution.assumptions()) not in assumed:
-                    self.say(line)
-                    assumed.add(line)
-                waiting.append(self._data(path, base, attribution))
+                for attribution in found.values():
+                    if (line := attribution.assumptions()) not in assumed:
+                        self.say(line)
+                        assumed.add(line)
+                waiting.append(self._data(path, named, found))
                 count += 1
                 if self.writing.is_apart:
                     self._finish([waiting.pop()])
@@ -109,18 +110,27 @@ class Run:
             return 0
         return 2 if read and not count else 1
 
-    def _data(self, path: str, base: Path, attribution: Attribution) -> Done:
+    def _bases(self, paths: Sequence[str]) -> list[dict[str, Path]]:
+        """Return, for each image, the names of its files by method, and that of the picture of all of them."""
+        names = [*self.methods, ALL] if len(self.methods) > 1 else [*self.methods]
+        columns = (bases(paths, name, self.writing.out) for name in names)
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def _data(self, path: str, named: dict[str, Path], found: dict[str, Attribution]) -> Done:
         """Write the numbers as soon as they are there."""
-        formats, made = self.writing.format, []
-        if "png" in formats:
-            check(attribution, 0)
-        if "npz" in formats:
-            made.append(attribution.save(_with(base, "npz")))
-        if "csv" in formats:
-            made.append(rows.save(attribution, _with(base, "csv")))
-        fit, found = attribution.fits[0], str(finding(attribution, 0))
-        notes = f" ({'; '.join(fit.notes)})" if fit is not None and fit.notes else ""
-        return Done(path, base, _slim(attribution), found + notes, made)
+        formats, made = self.writing.format, Done(path, named, {}, {}, {})
+        for name, attribution in found.items():
+            if "png" in formats:
+                check(attribution, 0)
+            made.files[name] = []
+            if "npz" in formats:
+                made.files[name].append(attribution.save(_with(named[name], "npz")))
+            if "csv" in formats:
+                made.files[name].append(rows.save(attribution, _with(named[name], "csv")))
+            fit, words = attribution.fits[0], str(finding(attribution, 0))
+            made.found[name] = words + (f" ({'; '.join(fit.notes)})" if fit is not None and fit.notes else "")
+            made.attributions[name] = _slim(attribution)
+        return made
 
     def _finish(self, done: Sequence[Done]) -> None:
         """Draw the maps that share a scale and say what was found; the first picture that fails stops no other.
@@ -129,26 +139,50 @@ class Run:
             InputError: a picture could not be drawn or written.
         """
         failed: Error | None = None
-        scale: Limits | None = None
-        style = self.writing.style or default_style(*(each.attribution for each in done))
+        looks: dict[str, tuple[Style, Limits]] = {}
         for each in done:
+            drawn: list[Path] = []
             if "png" in self.writing.format:
                 try:
-                    scale = scale or limits(
-                        [other.attribution.maps[0] for other in done], self.writing.scale, sides=SIDES[style]
-                    )
-                    each.files.append(self._picture(each, style, scale))
+                    looks = looks or self._looks(done)
+                    drawn.append(self._picture(each, looks))
                 except Error as error:
                     failed = failed or error
-            files = ", ".join(str(file) for file in each.files)
-            self.say(f"{each.path}: {each.found} -> {files or 'no file'}")
+            self._tell(each, drawn)
         if failed is not None:
             raise failed
 
-    def _picture(self, done: Done, style: Style, scale: Limits) -> Path:
-        seen = Image.fromarray(original(done.path)) if done.attribution.fits[0] is not None else None
-        drawn = picture.panel(done.attribution, styles=[style], scale=scale, originals=[seen])
-        return picture.save(drawn, _with(done.base, "png"))
+    def _looks(self, done: Sequence[Done]) -> dict[str, tuple[Style, Limits]]:
+        """Choose style and scale for each quantity, from all maps of it."""
+        every, looks = [found for each in done for found in each.attributions.values()], {}
+        for quantity in dict.fromkeys(each.quantity for each in every):
+            alike = [each for each in every if each.quantity == quantity]
+            style = self.writing.style or default_style(*alike)
+            looks[quantity] = style, limits([each.maps[0] for each in alike], self.writing.scale, sides=SIDES[style])
+        return looks
+
+    def _picture(self, done: Done, looks: dict[str, tuple[Style, Limits]]) -> Path:
+        # Side by side where the quantity is one, so that they share a bar.
+        names = sorted(done.attributions, key=lambda name: list(looks).index(done.attributions[name].quantity))
+        attributions = [done.attributions[name] for name in names]
+        seen = Image.fromarray(original(done.path)) if attributions[0].fits[0] is not None else None
+        drawn = picture.panel(
+            *attributions,
+            styles={quantity: style for quantity, (style, _) in looks.items()},
+            scale={quantity: scale for quantity, (_, scale) in looks.items()},
+            originals=[seen],
+            titles=names if len(names) > 1 else None,
+        )
+        return picture.save(drawn, _with(done.named.get(ALL, done.named[names[0]]), "png"))
+
+    def _tell(self, done: Done, drawn: list[Path]) -> None:
+        several = len(done.found) > 1
+        for name, found in done.found.items():
+            files = ", ".join(map(str, done.files[name] + ([] if several else drawn)))
+            said = f"{done.path}, {name}: {found}" if several else f"{done.path}: {found}"
+            self.say(f"{said} -> {files or 'no file'}" if files or not several else said)
+        if several:
+            self.say(f"{done.path}: side by side -> {drawn[0] if drawn else 'no file'}")
 
 
 def bases(paths: Sequence[str], method: str, folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from eyeline.methods.gradient import Gradient, GradientInput
 from eyeline.methods.guided import GuidedIG
 from eyeline.methods.integrated import IntegratedGradients
 from eyeline.methods.occlusion import Occlusion
+from eyeline.methods.presets import PRESETS, preset_settings
 from eyeline.methods.relus import Deconvnet, GuidedBackpropagation, GuidedGradCAM
 from eyeline.methods.scorecam import ScoreCAM
 from eyeline.methods.smooth import SmoothGrad, SmoothGradSquared, VarGrad
@@ -46,6 +47,7 @@ METHODS: dict[str, type[Any]] = {
 
 __all__ = [
     "METHODS",
+    "PRESETS",
     "BlurIG",
     "Deconvnet",
     "EigenCAM",
@@ -73,7 +75,13 @@ __all__ = [
 
 
 def explain(
-    model: object, images: object, method: str = "occlusion", target: object = None, **settings: Any
+    model: object,
+    images: object,
+    method: str = "occlusion",
+    target: object = None,
+    *,
+    preset: str | None = None,
+    **settings: Any,
 ) -> Attribution:
     """Make maps that show what the model looks at.
 
@@ -83,26 +91,30 @@ def explain(
         method: a name of `eyeline methods`.
         target: None for the best class of each image, a class index or name, one per image, `Top(2)`,
             `Contrast(a, b)`, or a row of weights over the scores.
-        settings: the method's fields, for example window=56.
+        preset: "captum", "xplique" or another tool: what that tool means by the method, see `PRESETS`.
+        settings: the method's fields, for example window=56; they count before the preset's.
 
     Returns:
         Maps of shape (n, *space), float32, raw and signed, in the unit of the scores.
 
     Raises:
-        InputError: an unknown method or setting (the nearest name is offered), images or a target that do not fit.
+        InputError: an unknown method, preset or setting (the nearest name is offered), images or a target that do
+            not fit.
         UnsupportedError: the method needs gradients and the model has none.
     """
-    chosen = build(method, settings)
+    chosen = build(method, settings, preset)
     return chosen(model if isinstance(model, Model) else load(model), images, target)
 
 
-def build(method: str, settings: dict[str, Any]) -> Method:
-    """Return the method's settings object.
+def build(method: str, settings: dict[str, Any], preset: str | None = None) -> Method:
+    """Return the method's settings object; a preset's settings stand where others are not given.
 
     Raises:
-        InputError: an unknown method or an unknown setting.
+        InputError: an unknown method, preset or setting.
     """
     known(method, settings)
+    if preset is not None:
+        settings = preset_settings(preset, method, settings)
     return METHODS[method](**settings)  # type: ignore[no-any-return]
 
 

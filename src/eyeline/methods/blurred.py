@@ -3,15 +3,22 @@
 import time
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
 from eyeline.attribution import Attribution
-from eyeline.baseline import Blur
+from eyeline.baseline import Border, blurred
 from eyeline.methods.channels import Channels
 from eyeline.methods.checks import at_least, within
 from eyeline.methods.derivatives import explained
 from eyeline.models.base import Model
+
+Rule = Literal["midpoint", "tangent"]
+"""Where in a step the derivative is taken, and what it is multiplied with."""
+
+SLOPE = 0.01
+"""Pixels of sigma over which "tangent" takes the slope of the blur."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +32,14 @@ class BlurIG:
     forward and one backward pass a step.
 
     Args:
-        sigma: standard deviation of the strongest blur, in pixels; edge pixels are repeated.
+        sigma: standard deviation of the strongest blur, in pixels.
         steps: parts of the path.
+        rule: "midpoint": the derivative in the middle of a step, times what changes in the step; "tangent": the
+            derivative at its sharper end, times the slope of the blur there, a difference over 0.01 pixels of sigma.
+        border: what the blur sees beyond the image. "repeat": the edge pixel; "black": 0.
         channels: "sum": the signed sum over channels; "max_abs": the largest magnitude; "signed": the number of
-            largest magnitude with its sign; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            largest magnitude with its sign; "mean": the signed mean; "mean_abs": the mean magnitude; "sum_abs": the
+            sum of magnitudes; "l2": the Euclidean norm; "abs": the magnitude of each channel, one map for each;
             None: one map per channel.
         batch: points a pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs.
@@ -44,6 +55,8 @@ class BlurIG:
 
     sigma: float = 50
     steps: int = 100
+    rule: Rule = "midpoint"
+    border: Border = "repeat"
     channels: Channels | None = "sum"
     batch: int | None = None
     memory: int = 1024
@@ -58,17 +71,21 @@ class BlurIG:
         pixels = clean.given.images
 
         @lru_cache(maxsize=2)
-        def knot(image: int, step: int) -> np.ndarray:
-            only = pixels[image : image + 1]
-            found = only if step == self.steps else Blur(self.sigma * (1 - step / self.steps))(only)
-            return np.asarray(found[0], dtype=np.float64)
+        def knot(image: int, sigma: float) -> np.ndarray:
+            only = pixels[image : image + 1].astype(np.float64)
+            return np.asarray((blurred(only, sigma, self.border) if sigma else only)[0])
 
         def walk(image: int, step: int) -> tuple[np.ndarray, np.ndarray]:
-            before, after = knot(image, step), knot(image, step + 1)
+            wide, sharp = (self.sigma * (1 - end / self.steps) for end in (step, step + 1))
+            after = knot(image, sharp)
+            if self.rule == "tangent":
+                return after, (after - knot(image, sharp + SLOPE)) * ((wide - sharp) / SLOPE)
+            before = knot(image, wide)
             return (before + after) / 2, after - before
 
         total = clean.walk(self.steps, walk, "blurig")
-        completeness = clean.completeness(total, clean.values(Blur(self.sigma)(pixels), "blurred"))
+        start = blurred(pixels.astype(np.float64), self.sigma, self.border).astype(np.float32)
+        completeness = clean.completeness(total, clean.values(start, "blurred"))
         return clean.result(
             self,
             total,

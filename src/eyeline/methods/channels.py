@@ -7,16 +7,19 @@ from jaxtyping import Float
 
 from eyeline._typing import Maps
 
-Channels = Literal["max_abs", "signed", "sum", "mean_abs", "l2"]
-"""How the numbers of a pixel's channels become one; None keeps every channel."""
+Channels = Literal["max_abs", "signed", "sum", "mean", "mean_abs", "sum_abs", "l2", "abs"]
+"""How the numbers of a pixel's channels become one; "abs" keeps every channel's magnitude, None every channel."""
 
 WORDS: dict[Channels | None, str] = {
     None: "per channel",
     "max_abs": "largest magnitude over channels",
     "signed": "of largest magnitude over channels",
     "sum": "summed over channels",
+    "mean": "mean over channels",
     "mean_abs": "mean magnitude over channels",
+    "sum_abs": "sum of magnitudes over channels",
     "l2": "Euclidean norm over channels",
+    "abs": "magnitude per channel",
 }
 """For legends."""
 
@@ -25,7 +28,9 @@ def reduce(values: Float[np.ndarray, "n *space channels"], channels: Channels | 
     """Reduce the channel axis as `Gradient.channels` says."""
     if channels is None:
         return values.astype(np.float32, copy=False)
-    if channels == "max_abs":
+    if channels == "abs":
+        reduced = np.abs(values)
+    elif channels == "max_abs":
         reduced = np.abs(values).max(axis=-1)
     elif channels == "signed":
         strongest = np.abs(values).argmax(axis=-1, keepdims=True)
@@ -34,7 +39,9 @@ def reduce(values: Float[np.ndarray, "n *space channels"], channels: Channels | 
         wide = values.astype(np.float64, copy=False)
         reduced = {
             "sum": lambda: wide.sum(axis=-1),
+            "mean": lambda: wide.mean(axis=-1),
             "mean_abs": lambda: np.abs(wide).mean(axis=-1),
+            "sum_abs": lambda: np.abs(wide).sum(axis=-1),
             "l2": lambda: np.sqrt(np.square(wide).sum(axis=-1)),
         }[channels]()
     return np.asarray(reduced, dtype=np.float32)

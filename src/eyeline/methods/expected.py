@@ -36,7 +36,8 @@ class ExpectedGradients:
         samples: draws.
         seed: of the draws (PCG64).
         channels: "sum": the signed sum over channels; "max_abs": the largest magnitude; "signed": the number of
-            largest magnitude with its sign; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            largest magnitude with its sign; "mean": the signed mean; "mean_abs": the mean magnitude; "sum_abs": the
+            sum of magnitudes; "l2": the Euclidean norm; "abs": the magnitude of each channel, one map for each;
             None: one map per channel.
         batch: points a pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs.

@@ -30,7 +30,8 @@ class Gradient:
 
     Args:
         channels: "max_abs": the largest magnitude over channels; "signed": the derivative of largest magnitude
-            with its sign; "sum": the signed sum; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            with its sign; "sum": the signed sum; "mean": the signed mean; "mean_abs": the mean magnitude; "sum_abs":
+            the sum of magnitudes; "l2": the Euclidean norm; "abs": the magnitude of each channel, one map for each;
             None: one map per channel.
         batch: images a pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs.
@@ -62,7 +63,8 @@ class GradientInput:
 
     Args:
         channels: "sum": the signed sum over channels; "max_abs": the largest magnitude; "signed": the number of
-            largest magnitude with its sign; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            largest magnitude with its sign; "mean": the signed mean; "mean_abs": the mean magnitude; "sum_abs": the
+            sum of magnitudes; "l2": the Euclidean norm; "abs": the magnitude of each channel, one map for each;
             None: one map per channel.
         baseline: what pixels are compared with, in image space; 0, black where images lie in 0..1, is the field's
             gradient x input.

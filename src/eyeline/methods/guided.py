@@ -38,7 +38,8 @@ class GuidedIG:
         distance: how far a value may be from the straight line, as a share of its way: 0 is the straight line, 1 lets
             the path go anywhere between baseline and image.
         channels: "sum": the signed sum over channels; "max_abs": the largest magnitude; "signed": the number of
-            largest magnitude with its sign; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            largest magnitude with its sign; "mean": the signed mean; "mean_abs": the mean magnitude; "sum_abs": the
+            sum of magnitudes; "l2": the Euclidean norm; "abs": the magnitude of each channel, one map for each;
             None: one map per channel.
         batch: images a pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs.

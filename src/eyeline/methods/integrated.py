@@ -14,7 +14,7 @@ from eyeline.methods.checks import BLACK, at_least, baseline_of
 from eyeline.methods.derivatives import explained
 from eyeline.models.base import Model
 
-Rule = Literal["gauss-legendre", "midpoint"]
+Rule = Literal["gauss-legendre", "midpoint", "trapezoid", "even", "right"]
 """Where on the line the derivative is taken, and with which share."""
 
 
@@ -32,16 +32,21 @@ class IntegratedGradients:
         baseline: where the line starts, in image space: 0, black where images lie in 0..1, as in the paper. Where
             black means something, take another one: a blur, grey, or a picture.
         rule: "gauss-legendre": the nodes of that quadrature, dense near both ends, where scores often change
-            fast; "midpoint": the middle of each of `steps` equal parts.
+            fast; "midpoint": the middle of each of `steps` equal parts; "trapezoid": evenly spaced, both ends
+            included, which count half; "even": the same points, which all count alike; "right": the end of each of
+            `steps` equal parts.
+        multiply: with x - x'. Otherwise the map is the mean derivative on the line, in scores per pixel value, and has
+            no completeness.
         channels: "sum": the signed sum over channels; "max_abs": the largest magnitude; "signed": the number of
-            largest magnitude with its sign; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            largest magnitude with its sign; "mean": the signed mean; "mean_abs": the mean magnitude; "sum_abs": the
+            sum of magnitudes; "l2": the Euclidean norm; "abs": the magnitude of each channel, one map for each;
             None: one map per channel.
         batch: points a pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs.
 
     Raises:
         UnsupportedError: the model gives scores only.
-        InputError: steps below 1, a baseline that does not fit the images.
+        InputError: steps below 1, or 2 where both ends are points, a baseline that does not fit the images.
         ModelError: scores or derivatives that are not finite; the sentence names image and step.
 
     References:
@@ -51,12 +56,13 @@ class IntegratedGradients:
     steps: int = 50
     baseline: Baseline = BLACK
     rule: Rule = "gauss-legendre"
+    multiply: bool = True
     channels: Channels | None = "sum"
     batch: int | None = None
     memory: int = 1024
 
     def __post_init__(self) -> None:
-        at_least(1, steps=self.steps)
+        at_least(2 if self.rule in ("trapezoid", "even") else 1, steps=self.steps)
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         began = time.perf_counter()
@@ -65,11 +71,14 @@ class IntegratedGradients:
         start = baseline_of(self.baseline, pixels)
         way = pixels.astype(np.float64) - start
         nodes, shares = quadrature(self.rule, self.steps)
+        factors = way if self.multiply else np.ones_like(way)
         total = clean.walk(
             self.steps,
-            lambda image, step: (start[image] + nodes[step] * way[image], shares[step] * way[image]),
+            lambda image, step: (start[image] + nodes[step] * way[image], shares[step] * factors[image]),
             "integratedgradients",
         )
+        if not self.multiply:
+            return clean.result(self, total, lambda unit: f"mean d {unit} / d pixel value from the baseline", began)
         completeness = clean.completeness(total, clean.values(start, "the baseline"))
         return clean.result(
             self,
@@ -82,7 +91,11 @@ class IntegratedGradients:
 
 def quadrature(rule: Rule, steps: int) -> tuple[Float64[np.ndarray, "steps"], Float64[np.ndarray, "steps"]]:
     """Return nodes in 0..1 and shares that sum to 1."""
-    if rule == "midpoint":
-        return (np.arange(steps) + 0.5) / steps, np.full(steps, 1 / steps)
+    if rule in ("midpoint", "right"):
+        return (np.arange(steps) + (0.5 if rule == "midpoint" else 1)) / steps, np.full(steps, 1 / steps)
+    if rule in ("trapezoid", "even"):
+        shares = np.ones(steps)
+        shares[[0, -1]] = 0.5 if rule == "trapezoid" else 1
+        return np.linspace(0, 1, steps), shares / shares.sum()
     nodes, shares = np.polynomial.legendre.leggauss(steps)
     return (nodes + 1) / 2, shares / 2

@@ -94,15 +94,16 @@ def smoothed(
     batches = sized(getattr(inner, "batch", None), getattr(inner, "memory", 1024), given.images, len(given.images))
     scores = run_scores(model, batches, given.images, lambda row: f"the clean image {given.names[row]!r}")
     weights = weigh(target, len(scores), model)(scores, 0)
-    moments = [Moments() for _ in scores]
+    moments, magnitude = [Moments() for _ in scores], getattr(method, "magnitude", False)
     with progress(len(scores) * method.samples, type(method).__name__.lower()) as advance:
         for owners, copies in blocks(method, given):
             found = inner(model, copies, Held(weights[owners]))
             for owner, values in zip(owners, found.maps, strict=True):
-                moments[owner].add(values)
+                moments[owner].add(np.abs(values) if magnitude else values)
             advance(len(owners))
     what = found.quantity.removesuffix(f", {WORDS[None]}")
     reduced = f", {WORDS[channels]}" if what != found.quantity else ""
+    words += " of magnitudes" if magnitude else ""
     return result(
         method,
         model,

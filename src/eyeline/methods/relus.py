@@ -26,7 +26,8 @@ class GuidedBackpropagation:
 
     Args:
         channels: "max_abs": the largest magnitude over channels; "signed": the number of largest magnitude with its
-            sign; "sum": the signed sum; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            sign; "sum": the signed sum; "mean": the signed mean; "mean_abs": the mean magnitude; "sum_abs": the sum of
+            magnitudes; "l2": the Euclidean norm; "abs": the magnitude of each channel, one map for each;
             None: one map per channel.
         batch: images a pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs.
@@ -59,7 +60,8 @@ class Deconvnet:
 
     Args:
         channels: "max_abs": the largest magnitude over channels; "signed": the number of largest magnitude with its
-            sign; "sum": the signed sum; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            sign; "sum": the signed sum; "mean": the signed mean; "mean_abs": the mean magnitude; "sum_abs": the sum of
+            magnitudes; "l2": the Euclidean norm; "abs": the magnitude of each channel, one map for each;
             None: one map per channel.
         batch: images a pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs.
@@ -92,7 +94,8 @@ class GuidedGradCAM:
         layer: of Grad-CAM, a name of eyeline layers. None means the last convolution, or what follows it at its size:
             its norm, its activation, the sum that it is part of.
         channels: "max_abs": the largest magnitude over channels; "signed": the number of largest magnitude with its
-            sign; "sum": the signed sum; "mean_abs": the mean magnitude; "l2": the Euclidean norm;
+            sign; "sum": the signed sum; "mean": the signed mean; "mean_abs": the mean magnitude; "sum_abs": the sum of
+            magnitudes; "l2": the Euclidean norm; "abs": the magnitude of each channel, one map for each;
             None: one map per channel.
         batch: images a pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs.

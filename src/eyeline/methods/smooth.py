@@ -1,14 +1,20 @@
 """Noise around the image: the mean, the mean square or the variance of what any method finds there."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
 
 from eyeline.attribution import Attribution
 from eyeline.methods.base import Method
 from eyeline.methods.gradient import Gradient
-from eyeline.methods.noise import check, smoothed
+from eyeline.methods.noise import Moments, Values, check, smoothed
 from eyeline.models.base import Model
 
 PLAIN = Gradient()
+
+Root = Literal["none", "mean", "sum"]
+"""What the squares become: their mean, its root, or the root of their sum over the number of samples."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class SmoothGrad:
         noise: standard deviation, as a share of the image's largest value minus its smallest.
         relative: `noise` is that share; otherwise it is in pixel values.
         seed: of the noise (PCG64).
+        magnitude: take the magnitude of each sample's numbers first.
 
     Raises:
         InputError: samples below 1, noise that is not positive, relative noise for an image of one value.
@@ -41,6 +48,7 @@ class SmoothGrad:
     noise: float = 0.15
     relative: bool = True
     seed: int = 0
+    magnitude: bool = False
 
     def __post_init__(self) -> None:
         check(self)
@@ -62,6 +70,8 @@ class SmoothGradSquared:
         noise: standard deviation, as a share of the image's largest value minus its smallest.
         relative: `noise` is that share; otherwise it is in pixel values.
         seed: of the noise (PCG64).
+        root: "none": the mean of the squares; "mean": its square root; "sum": the square root of their sum, divided by
+            the number of samples, which falls as that grows.
 
     Raises:
         InputError: samples below 1, noise that is not positive, relative noise for an image of one value.
@@ -77,12 +87,19 @@ class SmoothGradSquared:
     noise: float = 0.15
     relative: bool = True
     seed: int = 0
+    root: Root = "none"
 
     def __post_init__(self) -> None:
         check(self)
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
-        return smoothed(self, model, images, target, lambda each: each.square, "mean square")
+        def pick(each: Moments) -> Values:
+            if self.root == "none":
+                return each.square
+            return np.sqrt(each.square / (1 if self.root == "mean" else each.count))
+
+        words = {"none": "mean square", "mean": "root mean square", "sum": "root of the sum of squares over the count"}
+        return smoothed(self, model, images, target, pick, words[self.root])
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,8 @@ class VarGrad:
         noise: standard deviation, as a share of the image's largest value minus its smallest.
         relative: `noise` is that share; otherwise it is in pixel values.
         seed: of the noise (PCG64).
+        magnitude: take the magnitude of each sample's numbers first.
+        unbiased: divide by samples - 1 rather than samples.
 
     Raises:
         InputError: samples below 2, noise that is not positive, relative noise for an image of one value.
@@ -115,9 +134,14 @@ class VarGrad:
     noise: float = 0.15
     relative: bool = True
     seed: int = 0
+    magnitude: bool = False
+    unbiased: bool = False
 
     def __post_init__(self) -> None:
         check(self, least=2)
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
-        return smoothed(self, model, images, target, lambda each: each.variance, "variance")
+        def pick(each: Moments) -> Values:
+            return each.spread / (each.count - 1) if self.unbiased else each.variance
+
+        return smoothed(self, model, images, target, pick, "unbiased variance" if self.unbiased else "variance")

@@ -4,7 +4,7 @@ Numbers stay what they are: each picture says which value got the strongest colo
 (`picture.info["Description"]`, in a saved PNG too; panels draw it).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,12 +60,13 @@ def draw(
 def panel(
     *attributions: Attribution,
     indices: Sequence[int] | None = None,
-    styles: Sequence[Style] | None = None,
+    styles: Sequence[Style] | Mapping[str, Style] | None = None,
     scale: Scale = "shared",
     size: int = 336,
     smooth: bool = False,
     originals: Sequence[Original | None] | None = None,
     plane: Plane | None = None,
+    titles: Sequence[str] | None = None,
 ) -> Image.Image:
     """Draw images and their maps side by side, with captions and a colour bar in the map's unit.
 
@@ -75,30 +76,35 @@ def panel(
     Args:
         attributions: of the same images.
         indices: which images; None means all.
-        styles: as for `draw`, one column each; None means one column in the default style.
+        styles: as for `draw`, one column each; a mapping has one for each quantity. None means one column in the
+            default style.
         scale: as for `draw`. "shared" holds for all maps of the same quantity.
         size: pixels of the longer side of each image.
         smooth: as for `draw`.
         originals: one picture per image of `indices`, as for `draw`.
         plane: as for `draw`.
+        titles: words above each attribution's maps, for example the methods' names.
 
     Raises:
-        InputError: as for `draw`; attributions of different images; not one original per image.
+        InputError: as for `draw`; attributions of different images; not one original per image, or title per
+            attribution.
     """
     wanted = _rows(attributions, indices, originals)
     columns = [
-        (each, known(style) or default_style(*_alike(each, attributions)))
-        for each in attributions
-        for style in styles or (None,)
+        (each, title, known(style) or default_style(*_alike(each, attributions)))
+        for each, title in zip(attributions, _titles(titles, len(attributions)), strict=True)
+        for style in ((styles[each.quantity],) if isinstance(styles, Mapping) else styles or (None,))
     ]
     rows = []
     for index, original in wanted:
         cells: list[Cell] = []
-        for attribution, style in columns:
+        for attribution, title, style in columns:
             seen = view(attribution, index, size=size, smooth=smooth, original=original, plane=plane)
             key = _noted(legend(attribution, index, style, scale, _alike(attribution, attributions)), seen)
             cells = cells or [_image_cell(attribution, index, seen)]
-            cells.append(Cell(_tile(seen, attribution, index, key), *caption(attribution, index), key))
+            words = caption(attribution, index)
+            heads = (title, ", ".join(words)) if title else words
+            cells.append(Cell(_tile(seen, attribution, index, key), *heads, key))
         rows.append(cells)
     picture = sheet(rows)
     picture.info["Description"] = "\n\n".join(
@@ -149,6 +155,16 @@ def _rows(
             f"{len(given)} originals. Leave originals out, or pass one per image."
         )
     return list(zip(wanted, given, strict=True))
+
+
+def _titles(titles: Sequence[str] | None, count: int) -> list[str]:
+    given = [""] * count if titles is None else list(titles)
+    if len(given) != count:
+        raise InputError(
+            f"titles must be one for each of the {count} attributions, but got {len(given)}. Leave titles out, or pass "
+            "one each."
+        )
+    return given
 
 
 def _alike(attribution: Attribution, attributions: tuple[Attribution, ...]) -> tuple[Attribution, ...]:

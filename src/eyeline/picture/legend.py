@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,8 @@ from eyeline.colour import RGB, SIDES, Style, shade
 from eyeline.errors import InputError, nearest
 from eyeline.limits import Limits, limits, short
 
-Scale = str | float | Limits
-"""How values become colours: a word or number of `limits`, or limits chosen for a larger set."""
+Scale = str | float | Limits | Mapping[str, Limits]
+"""How values become colours: a word or number of `limits`, or limits chosen for a larger set, or those by quantity."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def legend(
 ) -> Legend:
     """Choose the scale of one map, among all maps of the attributions that are shown together."""
     sweep, group = attribution.sweep, together or (attribution,)
+    if isinstance(scale, Mapping):
+        scale = scale[attribution.quantity]
     if not isinstance(scale, Limits):
         maps = [each for member in group for each in member.maps]
         before = sum(len(member.maps) for member in group[: _position(attribution, group)])

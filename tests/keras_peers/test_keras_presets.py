@@ -1,0 +1,204 @@
+"""A preset gives the numbers of the tool whose name it has: Xplique, tf-explain and tf-keras-vis, on TensorFlow.
+
+The small network is smooth, so that no activation falls on another side of zero. Where a tool draws noise, it is handed
+eyeline's. Every comparison must fail with eyeline's own defaults, wherever the preset changes any.
+"""
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import skimage.data
+import tensorflow as tf
+import torch
+import xplique.attributions as xplique
+from PIL import Image
+from tf_explain.core.gradients_inputs import GradientsInputs
+from tf_explain.core.integrated_gradients import IntegratedGradients
+from tf_explain.core.occlusion_sensitivity import OcclusionSensitivity
+from tf_explain.core.smoothgrad import SmoothGrad
+from tf_explain.core.vanilla_gradients import VanillaGradients
+from tf_keras_vis.saliency import Saliency
+from tf_keras_vis.utils.scores import CategoricalScore
+from xplique.attributions.gradient_statistics.gradient_statistic import GradientStatistic
+
+import eyeline
+import lite0_keras
+from eyeline.methods import METHODS
+from eyeline.methods.noise import field
+from eyeline.methods.presets import PRESETS, differences
+from eyeline.models import bundled, lite0
+from networks import pictures
+
+pytestmark = [
+    # Keras' own: variables lack the copy keyword of NumPy 2.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+    # tf-keras-vis hands a list to a model with one input.
+    pytest.mark.filterwarnings("ignore:Exception encountered when calling:UserWarning"),
+]
+
+TARGET, SIDE, SEED = 2, 24, 7
+layers = keras.layers
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(1)
+    image = keras.Input((SIDE, SIDE, 3))
+    convolved = [layers.Conv2D(6, 5, strides=2, activation="tanh"), layers.Conv2D(8, 3, activation="tanh")]
+    values = image
+    for layer in (*convolved, layers.Flatten(), layers.Dense(5), layers.Softmax()):
+        values = layer(values)
+    return keras.Model(image, values)
+
+
+@pytest.fixture(scope="module")
+def model(network):
+    return eyeline.load(network)
+
+
+@pytest.fixture(scope="module")
+def image():
+    return pictures(1, SIDE)
+
+
+@pytest.fixture(scope="module")
+def wanted():
+    return np.eye(5, dtype=np.float32)[[TARGET]]
+
+
+def assert_same(ours, theirs, tolerance=1e-5):
+    """Relative to the largest number of the map."""
+    assert np.abs(theirs).max() > 1e-6
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
+
+
+def agree(preset, method, model, images, theirs, target=TARGET, tolerance=1e-5, **given):
+    """Compare a preset with its tool, and see that eyeline's own defaults would not pass."""
+    ours = eyeline.explain(model, images, method, target, preset=preset, **given).maps
+    assert_same(ours, theirs, tolerance)
+    changed = differences(METHODS[method], PRESETS[preset][method])
+    if set(changed) - set(given):
+        windows = {name: changed[name] for name in ("window", "stride") if name in changed}
+        own = eyeline.explain(model, images, method, target, **{**windows, **given}).maps
+        with pytest.raises(AssertionError):
+            assert_same(own, theirs, tolerance)
+
+
+def noise(samples, deviation=1.0):
+    """Return eyeline's noise of each sample."""
+    return np.stack([deviation * field(SEED, sample, (SIDE, SIDE, 3)) for sample in range(samples)])
+
+
+# Xplique
+
+
+def test_xplique_occlusion(network, model, image, wanted):
+    theirs = xplique.Occlusion(network).explain(image, wanted)
+    agree("xplique", "occlusion", model, image, theirs.numpy()[..., 0])
+    theirs = xplique.Occlusion(network, patch_size=(9, 7), patch_stride=(4, 6)).explain(image, wanted)
+    agree("xplique", "occlusion", model, image, theirs.numpy()[..., 0], window=(9, 7), stride=(4, 6))
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [("gradient", "Saliency"), ("gradientinput", "GradientInput"), ("integratedgradients", "IntegratedGradients")],
+)
+def test_xplique_gradients(network, model, image, wanted, method, name):
+    theirs = getattr(xplique, name)(network).explain(image, wanted)
+    agree("xplique", method, model, image, theirs.numpy()[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [("smoothgrad", "SmoothGrad"), ("smoothgradsquared", "SquareGrad"), ("vargrad", "VarGrad")]
+)
+def test_xplique_smoothing(network, model, image, wanted, method, name, monkeypatch):
+    def perturbed(inputs, samples, deviation):
+        return tf.repeat(inputs, samples, axis=0) + noise(50, deviation).astype(np.float32)
+
+    monkeypatch.setattr(GradientStatistic, "_perturb_samples", staticmethod(perturbed))
+    theirs = getattr(xplique, name)(network, batch_size=50).explain(image, wanted)
+    agree("xplique", method, model, image, theirs.numpy()[..., 0], seed=SEED, tolerance=2e-5)
+
+
+# tf-explain
+
+
+def test_tf_explain_occlusion(network, model, image, monkeypatch):
+    """Its grid of windows, which it would then stretch to the image."""
+    monkeypatch.setattr(cv2, "resize", lambda grid, size: grid)
+    bright = 255 * image
+    for window in (6, 7):  # 24 is three windows of 7 and a cut one
+        theirs = OcclusionSensitivity(batch_size=8).get_sensitivity_map(network, bright[0], TARGET, window)
+        spread = np.repeat(np.repeat(theirs, window, 0), window, 1)[None, :SIDE, :SIDE]
+        agree("tf-explain", "occlusion", model, bright, spread, window=window)
+
+
+def test_tf_explain_gradients(network, model, image):
+    for method, theirs in (("gradient", VanillaGradients), ("gradientinput", GradientsInputs)):
+        found = theirs.compute_gradients(image, network, TARGET).numpy()
+        agree("tf-explain", method, model, image, np.abs(found).sum(axis=-1))
+
+
+def test_tf_explain_integrated_gradients(network, model, image):
+    path = IntegratedGradients.generate_interpolations(image, 10)
+    found = IntegratedGradients.get_integrated_gradients(path, network, TARGET, 10).numpy()
+    agree("tf-explain", "integratedgradients", model, image, np.abs(found).sum(axis=-1))
+
+
+def test_tf_explain_smoothgrad(network, image, monkeypatch):
+    """Of the cross-entropy, so of the logarithm of the probability."""
+    monkeypatch.setattr(np.random, "normal", lambda mean, deviation, shape: noise(shape[0], deviation))
+    found = SmoothGrad.get_averaged_gradients(SmoothGrad.generate_noisy_images(image, 5, 1.0), network, TARGET, 5)
+    model = eyeline.load(network, head=keras.ops.log)
+    agree("tf-explain", "smoothgrad", model, image, np.abs(found.numpy()).sum(axis=-1), seed=SEED)
+
+
+# tf-keras-vis
+
+
+def scaled(maps):
+    low, high = (edge(maps, axis=(1, 2), keepdims=True) for edge in (np.min, np.max))
+    return (maps - low) / (high - low + 1e-7)
+
+
+def test_tf_keras_vis_saliency(network, model, image):
+    settings = {"score": CategoricalScore([TARGET]), "seed_input": image}
+    agree("tf-keras-vis", "gradient", model, image, Saliency(network)(**settings, normalize_map=False))
+    ours = eyeline.explain(model, image, "gradient", TARGET, preset="tf-keras-vis").maps
+    assert_same(scaled(ours), Saliency(network)(**settings))
+
+
+def test_tf_keras_vis_smoothgrad(network, model, image, monkeypatch):
+    monkeypatch.setattr(
+        np.random, "normal", lambda mean, deviation, shape: noise(shape[0])[:, None] * deviation.numpy()
+    )
+    settings = {"score": CategoricalScore([TARGET]), "seed_input": image, "smooth_samples": 20}
+    theirs = Saliency(network)(**settings, normalize_map=False)
+    agree("tf-keras-vis", "smoothgrad", model, image, theirs, seed=SEED)
+
+
+# EfficientNet-Lite0 in Keras, with the bundled ImageNet weights
+
+
+@pytest.fixture(scope="module")
+def real():
+    found = torch.load(bundled._file(*bundled.WEIGHTS), map_location="cpu", weights_only=True)
+    return lite0_keras.build({name: values.numpy() for name, values in lite0.rename(found).items()})
+
+
+def test_presets_on_the_bundled_weights(real):
+    """The tools know no preprocessing: the image is given as the network takes it."""
+    picture = Image.fromarray(skimage.data.chelsea()).resize((lite0.SIZE, lite0.SIZE))
+    image = (np.asarray(picture, dtype=np.float32)[None] - 127) / 128
+    model = eyeline.load(real, output="logit", scores="raw")
+    scores = model.scores(image)
+    target, wanted = int(scores[0].argmax()), np.eye(lite0.CLASSES, dtype=np.float32)[[scores[0].argmax()]]
+    theirs = xplique.Occlusion(real, patch_size=100, patch_stride=60).explain(image, wanted).numpy()[..., 0]
+    agree("xplique", "occlusion", model, image, theirs, target, window=100, stride=60)
+    theirs = xplique.Saliency(real).explain(image, wanted).numpy()[..., 0]
+    agree("xplique", "gradient", model, image, theirs, target)
+    theirs = np.abs(GradientsInputs.compute_gradients(image, real, target).numpy()).sum(axis=-1)
+    agree("tf-explain", "gradientinput", model, image, theirs, target)
+    theirs = Saliency(real)(CategoricalScore([target]), image, normalize_map=False)
+    agree("tf-keras-vis", "gradient", model, image, theirs, target)
