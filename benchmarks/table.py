@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import engine_tables
+import runs_tables
 
 BARS = {"captum": 1.0, "lecture": 20.0, "gradient": 1.15, "import eyeline": 0.25, "eyeline --help": 0.5}
 Parts = dict[str, Any]
@@ -135,6 +136,8 @@ def table(record: dict[str, Any]) -> str:
 
 def blocks(record: dict[str, Any]) -> dict[str, str]:
     """Text by the name of the marker that it stands under."""
+    if "runs" in record:
+        return runs_tables.blocks(record)
     return engine_tables.blocks(record) if "peers" in record["parts"] else {"full_path": table(record)}
 
 
@@ -144,6 +147,13 @@ def filled(page: str, texts: dict[str, str]) -> str:
         between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
         page = between.sub(lambda found, text=text: found[1] + text + found[2], page)
     return page
+
+
+def lacking(record: dict[str, Any]) -> list[str]:
+    """Name the bars that are missed."""
+    if "runs" in record:
+        return runs_tables.missed(record)
+    return (engine_tables.missed if "peers" in record["parts"] else missed)(record["parts"])
 
 
 def main() -> None:
@@ -161,7 +171,7 @@ def main() -> None:
         path.write_text(filled(page, texts), encoding="utf-8")
     if not arguments.into:
         print("\n".join(texts.values()))
-    lost = (engine_tables.missed if "peers" in record["parts"] else missed)(record["parts"])
+    lost = lacking(record)
     print("\n".join(lost) or "every bar is met", file=sys.stderr)
     if arguments.check and lost:
         sys.exit(1)
