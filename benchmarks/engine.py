@@ -62,6 +62,7 @@ def run(part: Part, item: str, arguments: argparse.Namespace) -> dict[str, Any] 
     """One item in its own process; None where it failed or its environment is not there."""
     threads = part.threads or arguments.threads or os.cpu_count()
     words = ["--threads", str(threads), "--seconds", str(min(arguments.seconds, 8.0 if arguments.quick else 1e9))]
+    words += ["--rounds", str(arguments.rounds)]
     words += ["--quick"] if arguments.quick else []
     variables = {"KERAS_BACKEND": "tensorflow"} if part.module == "keras" else {}
     try:
@@ -76,7 +77,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "engine.json")
     parser.add_argument("--quick", action="store_true", help="few networks, few rounds")
     parser.add_argument("--threads", type=int, default=1, help="0 for all cores")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for the rounds of one item, five rounds at least")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for the rounds of one item")
+    parser.add_argument("--rounds", type=int, default=5, help="at least, whatever they take")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--only", nargs="*", default=[], help="networks")
     arguments = parser.parse_args()

@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("item")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     limit_threads(arguments.threads)

@@ -88,6 +88,18 @@ def test_a_real_network_is_foreseen():
     assert left / full == pytest.approx(ran.provenance["multiply_adds"], abs=1e-4)
 
 
+def test_what_nobody_can_count_is_named():
+    counted = network()
+    counted.insert(3, nn.GroupNorm(2, 8))
+    model, images = eyeline.load(counted.eval(), input_size=(24, 24)), np.ones((1, 24, 24, 3), np.float32)
+    method = Occlusion(window=6, stride=3, engine="incremental")
+    assert foresee(model, images, method).uncounted == ("aten.group_norm.default",)
+    assert method(model, images).provenance["uncounted"] == "aten.group_norm.default"
+    lines: list[str] = []
+    planning.plan(model, None, method, None, lines.append)
+    assert any(line.startswith("multiply-adds") and line.endswith("aten.group_norm.default") for line in lines)
+
+
 @pytest.mark.parametrize("engine", ["full", "incremental", "folded"])
 def test_only_the_path_that_is_asked_for_is_foreseen(engine):
     model = eyeline.load(network(), input_size=(24, 24))

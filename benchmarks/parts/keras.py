@@ -49,7 +49,7 @@ def measure(name: str, arguments: Namespace) -> dict[str, Any]:
     runners["eyeline"] = lambda: method(loaded, image)
     runners["loop"]()
     agreement = np.abs(summed(first, window) - runners["xplique"]()).max()
-    times = take_turns(runners, arguments.seconds, least=2 if arguments.quick else 5)
+    times = take_turns(runners, arguments.seconds, least=2 if arguments.quick else arguments.rounds)
     positions = {"tf-explain": (-(-side // window)) ** 2, "loop": PREDICTED, "xplique": len(first.sweep.boxes)}
     counts = {**positions, "eyeline": len(first.sweep.boxes)}
     each = {key: [value / counts[key] for value in found] for key, found in times.items()}
@@ -61,7 +61,7 @@ def measure(name: str, arguments: Namespace) -> dict[str, Any]:
         "best": best,
         "seconds": {key: summary(value) for key, value in each.items()},
         "faster": {key: ratio(each[key], each["eyeline"]) for key in each if key != "eyeline"},
-        "engine": first.provenance["engine"],
+        "engine": method(loaded, image).provenance["engine"],
         "xplique_difference": float(agreement),
         "map_range": float(np.ptp(first.maps)),
     }

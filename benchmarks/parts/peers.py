@@ -55,7 +55,7 @@ def measure(name: str, arguments: Namespace, everyone: bool = True) -> dict[str,
 
 def timed(case: Case, runners: dict[str, contenders.Run], arguments: Namespace) -> dict[str, Any]:
     """Seconds a position of each in turns, and how many times longer than the engine, and than `auto`, they took."""
-    times = take_turns(runners, arguments.seconds, least=2 if arguments.quick else 5)
+    times = take_turns(runners, arguments.seconds, least=2 if arguments.quick else arguments.rounds)
     each = {key: [value / positions(key, case) for value in found] for key, found in times.items()}
     found = {
         "seconds": {key: summary(value) for key, value in each.items()},

@@ -85,9 +85,9 @@ def _lines(foresight: Foresight) -> list[tuple[str, str]]:
     if foresight.multiply_adds is not None:
         full, left = foresight.multiply_adds
         dense = f"; whole maps from layer {foresight.dense_from!r}" if foresight.dense_from else ""
-        lines.append(
-            ("multiply-adds", f"{full:.3g} in full, {left:.3g} incrementally ({left / max(full, 1):.1%}){dense}")
-        )
+        rest = f"; not counted: {', '.join(foresight.uncounted)}" if foresight.uncounted else ""
+        line = f"{full:.3g} in full, {left:.3g} incrementally ({left / max(full, 1):.1%}){dense}{rest}"
+        lines.append(("multiply-adds", line))
     for path in sorted(foresight.expected, key=foresight.seconds):
         found = foresight.expected[path]
         preparing = f"{duration(found.setup)} to prepare, " if found.setup else ""

@@ -72,7 +72,8 @@ def pack(matrices: Tensor, bias: Tensor | None = None) -> Packed:
     """Lay out matrices (groups, inputs, outputs) for `product` and `convolve`, panel by panel of outputs."""
     groups, inputs, outputs = matrices.shape
     panel = LIBRARY.eyeline_panel()
-    filled = functional.pad(matrices, (0, -outputs % panel)).reshape(groups, inputs, -1, panel)
+    filled = functional.pad(matrices, (0, -outputs % panel)) if outputs % panel else matrices
+    filled = filled.reshape(groups, inputs, -1, panel)
     bias = matrices.new_zeros(groups * outputs) if bias is None else bias
     return Packed(filled.transpose(1, 2).contiguous(), bias.contiguous(), groups, outputs)
 

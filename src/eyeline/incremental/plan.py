@@ -23,6 +23,7 @@ from eyeline.incremental.graph import (
     Mul,
     Node,
     Pad,
+    Unknown,
 )
 
 LOCAL = (Conv, MaxPool, AveragePool, Pad, Affine, Activation, Add, Mul, Concat, LayerNorm)
@@ -67,6 +68,12 @@ class Plan:
     def dense_from(self) -> str:
         """Name of the first layer that sees whole maps, or ""."""
         return next((node.name for node, boxes in zip(self.graph.nodes, self.boxes, strict=True) if boxes is None), "")
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """Names of the operations whose multiply-adds nobody knows; they are counted as none."""
+        found = (node.operation.name for node in self.graph.nodes if isinstance(node.operation, Unknown))
+        return tuple(dict.fromkeys(found))
 
     @property
     def clean_bytes(self) -> int:

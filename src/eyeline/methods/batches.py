@@ -85,8 +85,8 @@ class Batches:
             self.size, self._growing = max(1, int(self.size * self.budget / grown)), False
             return True
         each = seconds / self.size
-        if each > self._best * WORTH and self._first is None:
-            self._first = each  # once more: the first batch of a size also pays for what frameworks prepare for it
+        if self._first is None and left >= self.size:
+            self._first = each  # each size twice: its first batch also pays for what frameworks prepare for it
             return True
         each, self._first = min(each, self._first or each), None
         size, earlier = self.size, self._before

@@ -19,6 +19,9 @@ from eyeline.methods.paths import Full, Path
 from eyeline.methods.trials import TRIED
 from eyeline.models.base import Traceable
 
+BRIEF = 0.1
+"""Seconds of a sweep under which nothing is weighed: even that would cost a share of it."""
+
 COMPILE = 1.0
 """Seconds that OpenVINO takes to compile a network."""
 
@@ -77,7 +80,10 @@ class Choice:
 
     def _doubt(self) -> str:
         """Return why no engine should be made, or ""; runs a few positions in full where that is in question."""
-        setup, spent = self.kept.setup(self.model), self.kept.spent
+        spent = self.kept.spent
+        if max(self.clean_seconds * self.covered.total, spent) < BRIEF:
+            return "a short sweep"
+        setup = self.kept.setup(self.model)
         short = f"a short sweep, and an engine takes about {setup:.1f} s to make"
         if max(self.clean_seconds * self.covered.total, spent) < setup:
             return short
@@ -109,7 +115,7 @@ class Choice:
         rates: dict[Path, float] = {"full": rate}
         if share <= MUCH:
             known = self.kept.rates.get("incremental")
-            if known is None and share > LITTLE and left >= SHORT:
+            if known is None and (share > LITTLE or "uncounted" in self.ran) and left >= SHORT:
                 known = trials.windows(self.model, self.kept, self.covered, min(left // SHORT, TRIED)) / share
             known = rate if known is None else known
             rates["incremental"] = known * share + once / self.covered.total

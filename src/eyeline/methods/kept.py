@@ -191,8 +191,9 @@ def kept(model: Model, shape: tuple[int, ...], memory: int) -> Kept:
 
 
 def work(plan: "Plan") -> dict[str, Any]:
-    """Word a plan for the provenance: where whole maps begin, and the share of the multiply-adds that is left."""
-    return {"dense_from": plan.dense_from, "multiply_adds": round(plan.done / max(plan.full, 1), 4)}
+    """Word a plan for the provenance: where whole maps begin, the multiply-adds that are left, what has no count."""
+    found = {"dense_from": plan.dense_from, "multiply_adds": round(plan.done / max(plan.full, 1), 4)}
+    return {**found, "uncounted": ", ".join(plan.uncounted)} if plan.uncounted else found
 
 
 def graphless(model: Model, engine: Path) -> UnsupportedError:

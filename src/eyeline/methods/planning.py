@@ -50,6 +50,7 @@ class Foresight:
         expected: by path, of those that the method allows.
         refused: by path, why it cannot be gone.
         multiply_adds: of the whole network on every window, and of what the windows can change; None without a graph.
+        uncounted: operations whose multiply-adds nobody knows.
         dense_from: first layer that sees whole maps.
         memory: mebibytes that the engine holds, and that one image's maps take.
         kernels: what computes on windows.
@@ -61,6 +62,7 @@ class Foresight:
     expected: dict[Path, Expected]
     refused: dict[Path, str]
     multiply_adds: tuple[int, int] | None = None
+    uncounted: tuple[str, ...] = ()
     dense_from: str = ""
     memory: tuple[int, int] | None = None
     kernels: str = ""
@@ -144,6 +146,7 @@ class _Quick:
         return replace(
             self.found,
             multiply_adds=(plan.full * self.found.images, plan.done * self.found.images),
+            uncounted=plan.uncounted,
             dense_from=plan.dense_from,
             memory=(engine.bytes // 2**20, plan.clean_bytes // 2**20),
             kernels=engine.kernels,
