@@ -14,6 +14,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from eyeline.attribution import Attribution
 from eyeline.colour import Style, shade
 from eyeline.errors import InputError
+from eyeline.metrics.base import Measured
 from eyeline.picture.legend import Legend, Scale, caption, default_style, known, legend
 from eyeline.picture.view import Original, Plane, check, spread, view
 
@@ -85,6 +86,47 @@ def plot(
     title, value = caption(attribution, index)
     ax.set_title(f"{textwrap.shorten(title, 80, placeholder='…')}\n{value}", fontsize="medium", parse_math=False)
     _bar(ax, key, LIGHT if signal else None)
+    return ax
+
+
+def curves(*measured: Measured, index: int = 0, ax: Axes | None = None) -> Axes:
+    """Draw the curves of one image: s over the share of its pixels that are replaced or brought back.
+
+    Args:
+        measured: what Deletion, Insertion, Road or ShiftTest found; one unit, one image; several maps side by side.
+        index: which image.
+        ax: where to draw; None makes a figure with pyplot.
+
+    Returns:
+        The axes drawn on; the legend gives each value, which for deletion and insertion is the area under the curve.
+
+    Raises:
+        InputError: nothing to draw, several units, a metric without curves, or no such image.
+
+    Examples:
+        >>> axes = curves(Deletion()(model, attribution))  # doctest: +SKIP
+    """
+    if not measured or any(not each.curves.size for each in measured):
+        raise InputError(
+            "curves() must get what Deletion, Insertion, Road or ShiftTest found, but got none or another."
+        )
+    if len({each.curve_unit for each in measured}) > 1:
+        units = ", ".join(dict.fromkeys(each.curve_unit for each in measured))
+        raise InputError(f"curves of one figure must have one unit, but got {units}. Draw one figure for each.")
+    if any(not 0 <= index < len(each.curves) for each in measured):
+        raise InputError(f"index must be that of an image, but got {index!r}. Counting starts at 0.")
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.subplots(layout="constrained")[1]
+    for each in measured:
+        label = f"{each.method}, {each.metric['name']}: {each.values[index]:.3g}"
+        ax.plot(100 * each.fractions, each.curves[index], marker=".", markersize=3, linewidth=1.5, label=label)
+    ax.set(xlabel="pixels replaced or brought back, %", ylabel=measured[0].curve_unit, xlim=(0, 100))
+    ax.set_title(measured[0].names[index], fontsize="medium", parse_math=False)
+    ax.grid(color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.legend(fontsize=SMALL)
     return ax
 
 

@@ -37,7 +37,8 @@ class Measured:
         method: name of the method that made the maps.
         names: of the images.
         fractions: where curves have their points, as a share of the pixels; empty where there are no curves.
-        curves: the explained scalar of each image at those points, in `unit`; empty where there are none.
+        curves: the explained scalar of each image at those points; empty where there are none.
+        curve_unit: of the curves.
         parts: other numbers that the values are made of, one array by name, the first axis over images.
         stages: names of what stands on the second axis of parts, such as layers; empty where there are none.
         notes: what the reader must know of these values.
@@ -53,6 +54,7 @@ class Measured:
     names: tuple[str, ...]
     fractions: Float[np.ndarray, "points"] = field(default_factory=lambda: np.zeros(0))
     curves: Curves = field(default_factory=lambda: np.zeros((0, 0)))
+    curve_unit: str = ""
     parts: Mapping[str, np.ndarray] = field(default_factory=dict)
     stages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -87,6 +87,7 @@ class ShiftTest:
             (1 + (areas[:, 1:] <= areas[:, :1]).sum(axis=1)) / many,
             fractions=counts / tiles,
             curves=curves[::many],
+            curve_unit=attribution.unit,
             parts={"areas": areas},
         )
 

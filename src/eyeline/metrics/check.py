@@ -55,7 +55,7 @@ REASONS: dict[str, tuple[str, str, str]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class Judged:
     """One test of every map.
 
     Args:
@@ -85,7 +85,7 @@ class Checked:
     """
 
     verdicts: tuple[Verdict, ...]
-    tests: tuple[Tested, ...]
+    tests: tuple[Judged, ...]
     left_out: dict[str, str]
     method: str
     names: tuple[str, ...]
@@ -173,7 +173,7 @@ class Check:
         tests, left_out = [], {}
         for name, make in self._metrics(method).items():
             try:
-                tests.append(_judged(name, make()(model, attribution), self.limits))
+                tests.append(_judge(name, make()(model, attribution), self.limits))
             except UnsupportedError as error:
                 left_out[name] = str(error)
         worst = tuple(
@@ -209,7 +209,7 @@ def check(model: Model, attribution: Attribution, **settings: Any) -> Checked:
     return Check(**settings)(model, attribution)
 
 
-def _judged(name: str, found: Measured, limits: Limits) -> Tested:
+def _judge(name: str, found: Measured, limits: Limits) -> Judged:
     doubtful, failed = limits.pair(name)
     verdicts: list[Verdict] = []
     reasons = []
@@ -222,7 +222,7 @@ def _judged(name: str, found: Measured, limits: Limits) -> Tested:
             grade = 1
         verdicts.append(ORDER[grade])
         reasons.append(f"{REASONS[name][grade]} ({found.unit} {value:.2g})")
-    return Tested(name, found, tuple(verdicts), tuple(reasons))
+    return Judged(name, found, tuple(verdicts), tuple(reasons))
 
 
 def _plain(value: float) -> float | None:

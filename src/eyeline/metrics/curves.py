@@ -147,5 +147,11 @@ def _followed(metric: Any, model: Model, attribution: Attribution, ground: Image
     )
     fractions = counts / pixels
     return measured(
-        metric, attribution, area(fractions, curves), unit=attribution.unit, fractions=fractions, curves=curves
+        metric,
+        attribution,
+        area(fractions, curves),
+        unit=attribution.unit,
+        fractions=fractions,
+        curves=curves,
+        curve_unit=attribution.unit,
     )

@@ -14,19 +14,19 @@ class Limits:
     """At which value of a metric a map becomes doubtful, and at which it fails.
 
     Args:
-        random_doubtful: mean rank correlation with the maps of randomised networks; 0.3 and 0.5 are where Cohen
-            (Statistical Power Analysis, 1988, section 3.2) calls a correlation medium and large.
-        random_failed: as random_doubtful.
-        shift_doubtful: probability of the shift test; 0.05 is the customary level of a test, and one in twenty is what
-            19 moved copies can say.
-        shift_failed: 0.5: half of the moved copies do as well, so that the place says nothing.
-        nudge_doubtful: max-sensitivity; 1 is a change as large as the map.
-        nudge_failed: 1.414, the root of 2, is what two unrelated maps of one size have.
-        seed_doubtful: rank correlation with another seed's map, below which a map is doubtful: Cohen's large.
-        seed_failed: Cohen's medium: chance has more to say than the network.
-        sum_doubtful: share of the change that a map's sum is off; 5 % is what Sundararajan et al. (2017, section 5) ask
-            of the number of steps.
-        sum_failed: 1: the error is as large as what is shared out.
+        random_doubtful: mean rank correlation with the maps of randomised networks above which a map is doubtful;
+            Cohen (Statistical Power Analysis, 1988, section 3.2) calls 0.3 a medium correlation.
+        random_failed: from which on it fails; Cohen calls 0.5 a large one.
+        shift_doubtful: probability of the shift test above which a map is doubtful; the customary level of a test, and
+            what 19 moved copies can say.
+        shift_failed: from which on it fails: half of the moved copies do as well, so the place says nothing.
+        nudge_doubtful: max-sensitivity above which a map is doubtful: it changes by as much as it holds.
+        nudge_failed: from which on it fails: two unrelated maps of one size differ by the root of 2.
+        seed_doubtful: rank correlation with another seed's map below which a map is doubtful: Cohen's large.
+        seed_failed: down from which it fails, Cohen's medium: chance has more to say than the network.
+        sum_doubtful: share of the change that a map's sum may be off before it is doubtful; Sundararajan et al. (2017,
+            section 5) ask for as many steps as bring it within 5 %.
+        sum_failed: from which on it fails: the error is as large as what is shared out.
 
     Raises:
         InputError: a limit that is no number, or a pair in the wrong order.

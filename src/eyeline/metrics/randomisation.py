@@ -39,7 +39,7 @@ class Randomisation:
         seed: of the draws (PCG64; torch's own for "initial").
 
     Raises:
-        UnsupportedError: the network cannot be copied: ONNX files, functions, SavedModels.
+        UnsupportedError: the network cannot be copied: functions, SavedModels.
         InputError: stages below 1, a method that cannot be read from the result.
         Error: what the method raises on the copy.
 

@@ -100,6 +100,7 @@ class Road:
             unit=attribution.unit,
             fractions=np.array(self.fractions),
             curves=curves,
+            curve_unit=attribution.unit,
             parts={"kept": kept.reshape(len(images), count)},
         )
 

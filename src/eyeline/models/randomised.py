@@ -19,7 +19,7 @@ weights, so that signals neither fade nor grow, and loses which weight is where.
 the layer's own `reset_parameters` (PyTorch only).
 """
 
-HOMES = {"TorchModel": "torch_random", "KerasModel": "keras_random"}
+HOMES = {"TorchModel": "torch_random", "KerasModel": "keras_random", "OnnxModel": "onnx_random"}
 """Adapter -> the module that copies its network."""
 
 
@@ -55,6 +55,8 @@ def randomised(model: Model, layers: Collection[str], seed: int, draw: Draw = "s
     for place, name in enumerate(known):
         if name in layers:
             home.redraw(known[name], name, seed, place, draw)
+    if hasattr(home, "finish"):
+        home.finish(copy)
     result: Model = copy
     return result
 
@@ -63,9 +65,9 @@ def _home(model: Model) -> Any:
     kind = type(model).__name__
     if kind not in HOMES:
         raise UnsupportedError(
-            f"a model must be a PyTorch or Keras network for its weights to be drawn anew, but {_name(model)!r} is "
-            f"{model.describe().get('framework', kind)}. Load the network in its own framework, or leave the "
-            "randomisation test out."
+            "a model must be a PyTorch, Keras or ONNX network for its weights to be drawn anew, but "
+            f"{_name(model)!r} is {model.describe().get('framework', kind)}. Load the network in its own framework, "
+            "or leave the randomisation test out."
         )
     return importlib.import_module(f"eyeline.models.{HOMES[kind]}")
 

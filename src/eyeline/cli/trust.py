@@ -1,0 +1,58 @@
+"""`eyeline check`: whether a map can be trusted."""
+
+from typing import Annotated, Any
+
+import typer
+
+from eyeline.cli.base import (
+    METHOD_FLAGS,
+    OPENING_FLAGS,
+    MethodOption,
+    ModelArgument,
+    TargetOption,
+    app,
+    complain,
+    given,
+    say,
+    usage,
+)
+from eyeline.command import flags as making
+from eyeline.command.settings import Opening
+from eyeline.methods import METHODS, build
+from eyeline.metrics.check import Check
+from eyeline.metrics.limits import Limits
+from eyeline.models.load import load
+from eyeline.target import parse
+
+CHECK_FLAGS = [each for each in making.parameters({"": Check}, "The check") if each.name != "method"]
+LIMIT_FLAGS = making.parameters({"": Limits}, "Its limits")
+
+
+@app.command()
+@making.extended([*CHECK_FLAGS, *LIMIT_FLAGS, *METHOD_FLAGS, *OPENING_FLAGS])
+def check(
+    model: ModelArgument,
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.", show_default=False)
+    ],
+    method: MethodOption = "gradient",
+    target: TargetOption = "top",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    **flags: Any,
+) -> None:
+    """Judge maps: passed, doubtful or failed, and why. The map is made some twelve times.
+
+    The weights are randomised on a copy, the map is moved elsewhere, the image is nudged, another seed is taken, and
+    the numbers are added up. A verdict says what speaks against a map; it cannot say that a map is right.
+    """
+    from eyeline.command import check as checking
+
+    with usage():
+        chosen = build(method, given(METHODS, METHOD_FLAGS, flags, method))
+        limits = Limits(**given({"": Limits}, LIMIT_FLAGS, flags))
+        asked = Check(**given({"": Check}, CHECK_FLAGS, flags), limits=limits, method=chosen)
+        opening = Opening(**given({"": Opening}, OPENING_FLAGS, flags))
+        wanted = parse(target)
+        opened = load(model, **opening.words(model))
+        code = checking.check(opened, images, chosen, wanted, asked, say, complain, as_json)
+    raise typer.Exit(code)
