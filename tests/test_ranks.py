@@ -20,7 +20,7 @@ RANKS = {
     "models": 3,
     "methods": 4, "metrics": 4.5,
     "picture": 5, "plot": 5.1, "page": 5.2, "dataset": 5.3,
-    "command": 5.5, "demo": 6, "lecture": 6, "cli": 6.5,
+    "command": 5.5, "app": 6, "demo": 6, "lecture": 6, "cli": 6.5,
     "__init__": 7,
 }  # fmt: skip
 
@@ -42,6 +42,7 @@ HOMES = {
     "onnxruntime": {"models/onnx.py", "models/onnx_files.py", "models/onnx_input.py", "models/onnx_pieces.py"},
     "openvino": {"models/openvino.py"},
     "matplotlib": {"plot.py"},
+    "nicegui": {"app/page.py", "app/serve.py"},
 }
 
 
@@ -137,6 +138,7 @@ def test_importing_loads_no_framework():
     code = (
         "import sys, eyeline; eyeline.explain, eyeline.Occlusion, eyeline.load, eyeline.Attribution; "
         "heavy = {'torch', 'keras', 'tensorflow', 'jax', 'onnx', 'onnxruntime', 'openvino', 'matplotlib', 'skimage'}; "
+        "heavy |= {'nicegui', 'fastapi', 'uvicorn'}; "
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

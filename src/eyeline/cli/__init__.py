@@ -1,4 +1,4 @@
-"""The command: `eyeline demo | explain | check | plan | run | show | lecture | models | layers | methods`.
+"""The command: `eyeline demo | explain | check | plan | run | show | serve | lecture | models | layers | methods`.
 
 Importing this loads no framework and no matplotlib. Exit codes: 0 done; 1 an image was refused, the others
 are done; 2 usage: a flag or a model that cannot be. Ctrl-C: 130; what is done is kept, and nothing is half-written.
@@ -17,6 +17,7 @@ from eyeline.cli.shown import layers as layers
 from eyeline.cli.shown import lecture as lecture
 from eyeline.cli.shown import methods as methods
 from eyeline.cli.shown import models as models
+from eyeline.cli.shown import serve as serve
 from eyeline.cli.trust import check as check
 
 

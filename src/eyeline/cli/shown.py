@@ -1,4 +1,4 @@
-"""`eyeline demo`, `lecture`, `models`, `layers` and `methods`: what comes along, shown."""
+"""`eyeline demo`, `serve`, `lecture`, `models`, `layers` and `methods`: what comes along, shown."""
 
 import os
 from pathlib import Path
@@ -26,6 +26,31 @@ def demo(
 
     with usage():
         run(out, say)
+
+
+@app.command()
+@making.extended(OPENING_FLAGS)
+def serve(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="As for explain; left out, the bundled network.", show_default=False)
+    ] = "bundled",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; 127.0.0.1 is reached from this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="NUMBER", min=0, max=65535, help="0 takes a free one.")] = 8080,
+    show: Annotated[bool, typer.Option("--show/--no-show", help="Open the page in the browser.")] = True,
+    **flags: Any,
+) -> None:
+    """Open a page on which a mask is dragged over a picture, and maps fill in while they run.
+
+    Pictures stay on this machine, in memory, until the page is closed. Another --host than 127.0.0.1 lets everyone who
+    can reach it use the page, without a password.
+    """
+    from eyeline.app.serve import serve as serving
+
+    with usage():
+        opening = Opening(**given({"": Opening}, OPENING_FLAGS, flags))
+        serving(load(model, **opening.words(model)), host, port, show, say)
 
 
 @app.command()

@@ -44,7 +44,7 @@ def page(attributions: Sequence[Attribution]) -> str:
     """Return the page's HTML."""
     # "<" is spelled out: no name, whatever it holds, can end the element that the data stand in.
     data = json.dumps(payload(attributions), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    script, style = _part("page.js"), _part("page.css")
+    script, style = _part("common.js") + _part("page.js"), _part("page.css")
     policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
     parts = {"POLICY": policy, "STYLE": style, "SCRIPT": script, "DATA": data}
     text = _part("page.html")

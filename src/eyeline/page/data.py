@@ -47,7 +47,7 @@ def payload(attributions: Sequence[Attribution]) -> Record:
             key = (name, pixels.tobytes())
             record = images.setdefault(key, _image(attribution, index))
             record["layers"] += _layers(attribution, index)
-    return {"images": list(images.values()), "colours": _colours()}
+    return {"images": list(images.values()), "colours": colours()}
 
 
 def _image(attribution: Attribution, index: int) -> Record:
@@ -91,9 +91,9 @@ def _layers(attribution: Attribution, index: int) -> list[Record]:
     if attribution.sweep is not None and isinstance(attribution.sweep.regions, Windows):
         return [layer | {"sweep": _sweep(attribution, attribution.sweep, index)}]
     if values.ndim == 2:
-        return [layer | {"map": _numbers(values, "<f4")}]
+        return [layer | {"map": numbers(values, "<f4")}]
     return [
-        layer | {"channel": channel, "map": _numbers(values[..., channel], "<f4")} for channel in range(values.shape[2])
+        layer | {"channel": channel, "map": numbers(values[..., channel], "<f4")} for channel in range(values.shape[2])
     ]
 
 
@@ -109,15 +109,15 @@ def _sweep(attribution: Attribution, sweep: Sweep, index: int) -> Record:
     held = np.unique(np.concatenate([best, asked]))
     winners = sweep.scores[index].argmax(axis=1)
     return {
-        "boxes": _numbers(sweep.boxes, "<i4"),
+        "boxes": numbers(sweep.boxes, "<i4"),
         "classes": [{"class": int(each), "name": _class(attribution, int(each))} for each in held],
-        "scores": _numbers(sweep.scores[index][:, held], "<f4"),
-        "reference": _numbers(sweep.reference[index][held], "<f4"),
+        "scores": numbers(sweep.scores[index][:, held], "<f4"),
+        "reference": numbers(sweep.reference[index][held], "<f4"),
         "measure": sweep.measure,
         "overlap": sweep.overlap,
         "keep": sweep.keep,
         "top": int(attribution.scores[index].argmax()),
-        "winners": _numbers(winners, "<i4"),
+        "winners": numbers(winners, "<i4"),
         "winnerNames": {str(each): _class(attribution, int(each)) for each in np.unique(winners)},
     }
 
@@ -137,15 +137,16 @@ def _told(provenance: Record) -> list[tuple[str, str]]:
     return lines
 
 
-def _numbers(values: np.ndarray, kind: str) -> str:
+def numbers(values: np.ndarray, kind: str) -> str:
+    """Return an array as base64 of its bytes."""
     return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode("ascii")
 
 
-def _colours() -> Record:
+def colours() -> Record:
     """Return the colour tables of the pictures, so that page and pictures show one value in one colour."""
     return {
-        "diverging": _numbers(to_bytes(diverging(np.linspace(-1, 1, 513))), "u1"),
-        "sequential": _numbers(to_bytes(sequential(np.linspace(0, 1, 513))), "u1"),
+        "diverging": numbers(to_bytes(diverging(np.linspace(-1, 1, 513))), "u1"),
+        "sequential": numbers(to_bytes(sequential(np.linspace(0, 1, 513))), "u1"),
         "for": list(FOR),
         "against": list(AGAINST),
     }

@@ -1,23 +1,10 @@
-"use strict";
 // Draws the report from the data in the page. Maps are laid from the windows' scores as the library lays them: sums in
 // float64 in the order of the windows, one division, then float32; so a value here is the stored value.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
-  const decoded = new Map();
-  const numbers = (text, Kind) => {
-    if (!decoded.has(text)) {
-      const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
-      decoded.set(text, new Kind(bytes.buffer));
-    }
-    return decoded.get(text);
-  };
-  const colours = {
-    diverging: numbers(data.colours.diverging, Uint8Array),
-    sequential: numbers(data.colours.sequential, Uint8Array),
-    for: data.colours.for,
-    against: data.colours.against,
-  };
+  const { numbers, words, percent, composite, outline, span } = eyeline;
+  eyeline.paint(data.colours);
   const state = { image: 0, layer: 0, view: "class", first: null, second: null, scale: "own", opacity: 1, at: null };
   const pictures = data.images.map(() => null);
   let pixels = null; // the image at the size of the canvas, without the map
@@ -25,12 +12,6 @@
 
   // numbers and words
 
-  const words = (value, digits = 4) => {
-    if (value === 0) return "0";
-    const text = Number(value.toPrecision(digits));
-    return String(text).replace(/-/g, "\u2212");
-  };
-  const percent = (share) => `${Number((share * 100).toPrecision(3))} %`;
   const title = (layer) => layer.method + (layer.channel === undefined ? "" : `, channel ${layer.channel}`);
 
   // maps
@@ -153,24 +134,6 @@
     return view === "flips" || (classes.includes(first) && (view !== "contrast" || classes.includes(second)));
   };
 
-  // colours: as the pictures have them
-
-  function shade(target, at, red, green, blue, value, limit, opacity) {
-    const fraction = limit.high ? Math.max(-1, Math.min(1, value / limit.high)) : 0;
-    const alpha = Math.abs(fraction) ** 0.8;
-    const luma = (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
-    const entry = Math.round(Math.abs(fraction) * 512) * 3;
-    const original = [red, green, blue];
-    for (let channel = 0; channel < 3; channel++) {
-      const tint = limit.signed
-        ? (fraction < 0 ? colours.against : colours.for)[channel]
-        : colours.sequential[entry + channel] / 255;
-      const drawn = (0.12 + 0.8 * luma) * (1 - alpha) + tint * (0.45 + 0.8 * luma) * alpha;
-      target[at + channel] = Math.round(original[channel] * (1 - opacity) + 255 * Math.min(drawn, 1) * opacity);
-    }
-    target[at + 3] = 255;
-  }
-
   async function picture(index) {
     if (!pictures[index]) {
       const image = new Image();
@@ -179,18 +142,6 @@
       pictures[index] = image;
     }
     return pictures[index];
-  }
-
-  function composite(context, source, columns, times, values, limit, opacity) {
-    const { width, height } = source, out = context.createImageData(width, height);
-    for (let row = 0; row < height; row++) {
-      for (let column = 0; column < width; column++) {
-        const at = (row * width + column) * 4;
-        const value = values[Math.floor(row / times) * columns + Math.floor(column / times)];
-        shade(out.data, at, source.data[at], source.data[at + 1], source.data[at + 2], value, limit, opacity);
-      }
-    }
-    context.putImageData(out, 0, 0);
   }
 
   function draw() {
@@ -202,13 +153,7 @@
   }
 
   function legend(limit) {
-    const layer = current(), context = $("bar").getContext("2d"), { width, height } = $("bar");
-    const low = limit.signed ? -limit.high : 0, out = context.createImageData(width, height);
-    for (let at = 0; at < width * height; at++) {
-      const value = low + ((limit.high - low) * (at % width)) / (width - 1);
-      shade(out.data, at * 4, 128, 128, 128, value, limit, 1);
-    }
-    context.putImageData(out, 0, 0);
+    const layer = current(), low = eyeline.bar($("bar"), limit);
     const flips = layer.sweep && state.view === "flips";
     const unit = layer.sweep && !flips ? ` ${layer.unit}` : "";
     $("low").textContent = words(low);
@@ -238,19 +183,6 @@
 
   // pointing
 
-  function nearest(image, layer, row, column) {
-    const boxes = numbers(layer.sweep.boxes, Int32Array);
-    let best = -1, least = Infinity, count = 0;
-    for (let window = 0; window * 4 < boxes.length; window++) {
-      const [top, bottom, left, right] = boxes.subarray(window * 4, window * 4 + 4);
-      if (row < top || row >= bottom || column < left || column >= right) continue;
-      count += 1;
-      const away = Math.hypot((top + bottom) / 2 - row - 0.5, (left + right) / 2 - column - 0.5);
-      if (away < least) [best, least] = [window, away];
-    }
-    return { window: best, count, box: boxes.subarray(best * 4, best * 4 + 4) };
-  }
-
   function point(context, image, found) {
     const readout = $("readout");
     if (!state.at) {
@@ -263,14 +195,13 @@
     const where = `Row ${row}, column ${column}`, flips = layer.sweep && state.view === "flips";
     let text = flips ? `${where}: ${percent(value)} of the windows here change the best class` : `${where}: ${words(value, 6)}`;
     text += layer.sweep && !flips ? ` ${layer.unit}` : "";
-    outline(context, column, row, column + 1, row + 1);
+    outline(context, factor, [row, row + 1, column, column + 1]);
     if (layer.sweep) {
-      const near = nearest(image, layer, row, column);
+      const near = eyeline.nearest(numbers(layer.sweep.boxes, Int32Array), row, column);
       if (near.window < 0) text += "; no window covers this pixel";
       else {
-        const [top, bottom, left, right] = near.box;
-        outline(context, left, top, right, bottom);
-        const window = `rows ${top} to ${bottom - 1}, columns ${left} to ${right - 1}`;
+        outline(context, factor, near.box);
+        const window = span(near.box);
         if (flips) {
           const to = found.to[row * image.columns + column];
           text += to < 0 ? "" : `, most of them to ${layer.sweep.winnerNames[to]}`;
@@ -282,14 +213,6 @@
       }
     }
     readout.textContent = `${text}.`;
-  }
-
-  function outline(context, left, top, right, bottom) {
-    for (const [width, colour] of [[4, "#000"], [2, "#fff"]]) {
-      context.lineWidth = width;
-      context.strokeStyle = colour;
-      context.strokeRect(left * factor, top * factor, (right - left) * factor, (bottom - top) * factor);
-    }
   }
 
   // controls
