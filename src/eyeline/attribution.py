@@ -46,6 +46,16 @@ class Attribution:
         provenance: what was assumed and measured: model, versions, layout, preprocessing, engine, seconds.
         sweep: the scores of every covered image, where the method covers.
         further: maps beside the first, by name: "standard_error", "deviation", "agreement"; see the method.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images[:, :2, :2].mean(axis=(1, 2)), input_size=(4, 4))
+        >>> image = np.ones((4, 4, 3), dtype=np.float32)
+        >>> attribution = eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant(0))
+        >>> attribution.maps.shape, attribution.unit, attribution.targets
+        ((1, 4, 4), 'score', ('class 0',))
+        >>> attribution.to(2).targets
+        ('class 2',)
     """
 
     maps: Maps

@@ -40,6 +40,11 @@ class Constant:
     Raises:
         InputError: something else than numbers; None with images outside 0..1; a number of values that is not the
             number of channels.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> eyeline.Constant(0.25)(np.ones((1, 2, 2, 1), dtype=np.float32)).ravel().tolist()
+        [0.25, 0.25, 0.25, 0.25]
     """
 
     value: float | tuple[float, ...] | None = None
@@ -74,7 +79,13 @@ class Constant:
 
 @dataclass(frozen=True)
 class Mean:
-    """The image's own mean, per image and channel."""
+    """The image's own mean, per image and channel.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> eyeline.Mean()(np.float32([0, 1]).reshape(1, 1, 2, 1)).ravel().tolist()
+        [0.5, 0.5]
+    """
 
     def __call__(self, images: Images) -> Images:
         spatial = tuple(range(1, images.ndim - 1))
@@ -88,6 +99,12 @@ class Blur:
 
     Args:
         sigma: standard deviation in pixels. None means the shorter side / 18.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> step = np.float32([0, 0, 0, 1, 1, 1]).reshape(1, 1, 6, 1)
+        >>> eyeline.Blur(1)(step).astype(float).round(2).ravel().tolist()
+        [0.0, 0.06, 0.3, 0.7, 0.94, 1.0]
     """
 
     sigma: float | None = None
@@ -108,6 +125,13 @@ class Noise:
 
     Args:
         seed: of the generator (PCG64).
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> images = np.random.default_rng(1).random((2, 4, 4, 3), dtype=np.float32)
+        >>> covered = eyeline.Noise(seed=7)(images)
+        >>> bool((covered.max(axis=(1, 2)) <= images.max(axis=(1, 2))).all())
+        True
     """
 
     seed: int = 0
@@ -125,7 +149,14 @@ class Noise:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Image:
-    """Another picture, of the image's own shape (*space, channels), in image space."""
+    """Another picture, of the image's own shape (*space, channels), in image space.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> empty = eyeline.Image(np.zeros((2, 2, 1), dtype=np.float32))
+        >>> empty(np.ones((3, 2, 2, 1), dtype=np.float32)).shape
+        (3, 2, 2, 1)
+    """
 
     pixels: Float[np.ndarray, "*space channels"]
 

@@ -37,6 +37,12 @@ class LocalMean:
     """The mean of the covered pixels themselves, per channel, weighted by how much of each is covered.
 
     It takes the detail of a region away and leaves its brightness and colour. With everything covered it is `Mean()`.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> image, hidden = np.float32([[0], [0.5], [1], [0], [0.25]]), np.float32([0, 1, 1, 0, 0])
+        >>> eyeline.LocalMean().fill(image, hidden).ravel().tolist()
+        [0.75, 0.75, 0.75, 0.75, 0.75]
     """
 
     def __call__(self, images: Images) -> Images:
@@ -56,6 +62,12 @@ class SurroundingMean:
 
     Raises:
         InputError: not a whole number, 1 or more; everything is covered.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> image, hidden = np.float32([[0], [0.5], [1], [0], [0.25]]), np.float32([0, 1, 1, 0, 0])
+        >>> eyeline.SurroundingMean(width=1).fill(image, hidden).ravel().tolist()
+        [0.0, 0.0, 0.0, 0.0, 0.0]
     """
 
     width: int = 4
@@ -94,6 +106,14 @@ class Inpaint:
     References:
         Damelin, Hoang: On surface completion and image inpainting by biharmonic functions: numerical aspects,
         International Journal of Mathematics and Mathematical Sciences, 2018.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> ramp = np.broadcast_to(np.linspace(0, 1, 9, dtype=np.float32)[:, None], (9, 9, 1))
+        >>> hidden = np.zeros((9, 9))
+        >>> hidden[3:6, 3:6] = 1
+        >>> bool(np.allclose(eyeline.Inpaint().fill(ramp, hidden), ramp, atol=0.01))
+        True
     """
 
     def __call__(self, images: Images) -> Images:

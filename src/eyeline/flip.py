@@ -35,6 +35,14 @@ def flips(attribution: Attribution) -> Flips:
     Raises:
         UnsupportedError: the method keeps no sweep.
         InputError: the model has one score, so that no class can take another's place.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda x: np.stack([x[:, 0, 0, 0], 0.5 + 0 * x[:, 0, 0, 0]], 1), input_size=(2, 2))
+        >>> image = np.ones((2, 2, 1), dtype=np.float32)
+        >>> found = eyeline.explain(model, image, window=1, stride=1, baseline=eyeline.Constant(0))
+        >>> eyeline.flips(found).share.tolist()
+        [[[1.0, 0.0], [0.0, 0.0]]]
     """
     sweep = attribution.sweep
     if sweep is None:

@@ -42,6 +42,11 @@ class LinearMask:
 
     Raises:
         InputError: not above 0 and at most 0.5.
+
+    Examples:
+        >>> import eyeline
+        >>> eyeline.LinearMask(0.5)((4,)).tolist()
+        [0.25, 0.75, 0.75, 0.25]
     """
 
     edge: float = 0.25
@@ -73,6 +78,11 @@ class GaussianMask:
 
     Raises:
         InputError: not above 0, or not finite.
+
+    Examples:
+        >>> import eyeline
+        >>> eyeline.GaussianMask()((5,)).round(2).tolist()
+        [0.28, 0.73, 1.0, 0.73, 0.28]
     """
 
     sigma: float = 0.25

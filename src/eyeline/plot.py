@@ -56,8 +56,13 @@ def plot(
         InputError: no such image, plane, style or scale; one map per channel; another original.
 
     Examples:
-        >>> axes = plot(attribution, index=2)  # doctest: +SKIP
-        >>> axes.figure.savefig("map.pdf")  # doctest: +SKIP
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images[:, :2, :2].mean(axis=(1, 2)), input_size=(4, 4))
+        >>> image = np.ones((4, 4, 3), dtype=np.float32)
+        >>> attribution = eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant(0))
+        >>> from matplotlib.figure import Figure
+        >>> plot(attribution, ax=Figure().subplots()).get_title().splitlines()[0]
+        'class 0'
     """
     check(attribution, index)
     key = legend(attribution, index, known(style) or default_style(attribution), scale)

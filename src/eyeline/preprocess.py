@@ -45,6 +45,12 @@ class Preprocess:
     Raises:
         InputError: something else than numbers, std zero or negative, a number that is not finite, mean and std of
             different lengths.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> step = eyeline.Preprocess(scale=255, mean=127.5, std=127.5)
+        >>> step(np.float32([0, 0.5, 1]).reshape(1, 1, 3, 1)).ravel().tolist()
+        [-1.0, 0.0, 1.0]
     """
 
     scale: float = 1.0

@@ -35,6 +35,12 @@ class Class:
 
     Raises:
         InputError: no such index or name, a name that several classes share, or not one per image.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> scores, names = np.float32([[0.1, 0.7, 0.2]]), ("dog", "cat", "cup")
+        >>> eyeline.Class("cup")(scores, names).tolist()
+        [[0.0, 0.0, 1.0]]
     """
 
     which: int | str | tuple[int | str, ...]
@@ -56,6 +62,11 @@ class Top:
 
     Args:
         rank: 1 is the best class, 2 the one after it.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> eyeline.Top(2)(np.float32([[0.1, 0.7, 0.2]])).tolist()
+        [[0.0, 0.0, 1.0]]
     """
 
     rank: int = 1
@@ -72,7 +83,14 @@ class Top:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Why a rather than b: the score of `a` minus the score of `b`, each an index or a name."""
+    """Why a rather than b: the score of `a` minus the score of `b`, each an index or a name.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> scores, names = np.float32([[0.1, 0.7, 0.2]]), ("dog", "cat", "cup")
+        >>> eyeline.Contrast("cat", "dog")(scores, names).tolist()
+        [[-1.0, 1.0, 0.0]]
+    """
 
     a: int | str
     b: int | str
@@ -87,6 +105,11 @@ class Weights:
 
     Raises:
         InputError: something else than numbers, rows of different lengths, not one weight per class.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> eyeline.Weights((0.5, 0.5, 0))(np.float32([[0.1, 0.7, 0.2]])).tolist()
+        [[0.5, 0.5, 0.0]]
     """
 
     rows: tuple[float, ...] | tuple[tuple[float, ...], ...]

@@ -114,6 +114,14 @@ def run(
             writes to, no room on the disk.
         UnsupportedError: the model cannot do what the method asks.
         MissingDependencyError: zarr is not installed.
+
+    Examples:
+        >>> import numpy as np, tempfile, torch, eyeline
+        >>> images = np.random.default_rng(0).random((3, 2, 2, 1), dtype=np.float32)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = eyeline.run(torch.nn.Flatten(), images, f"{folder}/maps", eyeline.Gradient(), input_size=(2, 2))
+        ...     store["maps"].shape
+        (3, 2, 2)
     """
     method, path, opener = Occlusion() if method is None else method, Path(store), Opener(model, words)
     given, began = reading.source(images, labels), time.perf_counter()

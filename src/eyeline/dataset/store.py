@@ -172,6 +172,14 @@ def open_store(path: str | Path, *, write: bool = False) -> Store:
     Raises:
         InputError: there is none, or it is damaged.
         MissingDependencyError: zarr is not installed.
+
+    Examples:
+        >>> import numpy as np, tempfile, torch, eyeline
+        >>> images = np.random.default_rng(0).random((3, 2, 2, 1), dtype=np.float32)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = eyeline.run(torch.nn.Flatten(), images, f"{folder}/maps", eyeline.Gradient(), input_size=(2, 2))
+        ...     eyeline.open_store(f"{folder}/maps").names
+        ('maps', 'scores', 'weights')
     """
     zarr, path = require("zarr", "run"), Path(path)
     if not exists(path):

@@ -51,6 +51,11 @@ def iterate_occlusion(
 
     Raises:
         InputError: integers, more than one image, or a square that does not fit.
+
+    Examples:
+        >>> image = np.ones((1, 16, 16, 3), dtype=np.float32)
+        >>> [(row, column) for row, column, covered in iterate_occlusion(image, size=8)]
+        [(0, 0), (0, 8), (8, 0), (8, 8)]
     """
     given = _single(image, size)
     covered = GREY(given)
@@ -85,6 +90,12 @@ def occlusion_map(
 
     Raises:
         InputError: as `iterate_occlusion`, or no such class.
+
+    Examples:
+        >>> model = load(lambda images: images[:, :8, :8].mean(axis=(1, 2)), input_size=(16, 16))
+        >>> image = np.ones((1, 16, 16, 3), dtype=np.float32)
+        >>> occlusion_map(image, model, true_class=0, size=8)[[0, 15], [0, 15]].tolist()
+        [0.5, 1.0]
     """
     method = Occlusion(window=size, stride=size, baseline=GREY, measure="score", edge="inside")
     return np.asarray(method(_model(model), _single(image, size), target=true_class).maps[0])
@@ -119,6 +130,12 @@ def saliency_map(
     Raises:
         InputError: integers, no such class, an unknown `rescale`.
         UnsupportedError: the model gives scores only.
+
+    Examples:
+        >>> import torch
+        >>> model = load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> saliency_map(model, np.ones((1, 1, 2, 1), dtype=np.float32), class_idx=1).round(5).tolist()
+        [[[0.0, 1.0]]]
     """
     if rescale not in ("shared", "each", "none"):
         raise InputError(
@@ -148,6 +165,11 @@ def red_overlay(image: Float[np.ndarray, "..."], red: Float[np.ndarray, "..."]) 
 
     Raises:
         InputError: integers, or a map of another size than the image's.
+
+    Examples:
+        >>> image = np.zeros((1, 2, 2, 3), dtype=np.float32)
+        >>> red_overlay(image, np.ones((2, 2)))[0, 0, 0].tolist()
+        [1.0, 0.0, 0.0]
     """
     given, values = _floats(image, 3, 4), np.asarray(red)
     space = given.shape[:-1]

@@ -59,6 +59,11 @@ def load_data(source: str | os.PathLike[str] | None = None) -> Data:
     Raises:
         InputError: no such folder or file, an image that cannot be read, fewer than two classes, arrays that are
             not floats in 0..1 or not one-hot.
+
+    Examples:
+        >>> data = load_data()
+        >>> data["test_X"].shape, data["classes"]
+        ((400, 64, 64, 3), ('goblet', 'jar', 'mug', 'teapot', 'tumbler'))
     """
     if source is None:
         return _drawn()

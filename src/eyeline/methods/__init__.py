@@ -101,6 +101,14 @@ def explain(
         InputError: an unknown method, preset or setting (the nearest name is offered), images or a target that do
             not fit.
         UnsupportedError: the method needs gradients and the model has none.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images[:, :2, :2].mean(axis=(1, 2)), input_size=(4, 4))
+        >>> image = np.ones((4, 4, 3), dtype=np.float32)
+        >>> attribution = eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant(0))
+        >>> attribution.maps[0, 0].tolist()
+        [1.0, 1.0, 0.0, 0.0]
     """
     chosen = build(method, settings, preset)
     return chosen(model if isinstance(model, Model) else load(model), images, target)

@@ -51,6 +51,14 @@ class BlurIG:
 
     References:
         Xu, Venugopalan, Sundararajan: Attribution in Scale and Space, CVPR 2020, equation 5.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> image = np.float32([[[0.5], [1.0]]])
+        >>> attribution = eyeline.BlurIG(sigma=2, steps=8)(model, image, target=0)
+        >>> abs(attribution.provenance["completeness"]["error"][0]) < 1e-5
+        True
     """
 
     sigma: float = 50

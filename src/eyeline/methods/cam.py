@@ -35,6 +35,15 @@ class GradCAM:
 
     References:
         Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM, ICCV 2017, equations 1 and 2.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = eyeline.load(torch.nn.Sequential(*layers), input_size=8)
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> found = eyeline.GradCAM()(model, image)
+        >>> found.maps.shape, bool(found.maps.min() >= 0)
+        ((1, 8, 8), True)
     """
 
     layer: str | None = None
@@ -75,6 +84,15 @@ class GradCAMPlusPlus:
 
     References:
         Chattopadhay, Sarkar, Howlader, Balasubramanian: Grad-CAM++, WACV 2018, equations 5, 6 and 19.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = eyeline.load(torch.nn.Sequential(*layers), input_size=8)
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> found = eyeline.GradCAMPlusPlus()(model, image)
+        >>> found.maps.shape, bool(found.maps.min() >= 0)
+        ((1, 8, 8), True)
     """
 
     layer: str | None = None
@@ -117,6 +135,15 @@ class HiResCAM:
     References:
         Draelos, Carin: Use HiResCAM instead of Grad-CAM for faithful explanations of convolutional neural networks,
         arXiv:2011.08891, 2020, section 3.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = eyeline.load(torch.nn.Sequential(*layers), input_size=8)
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> found = eyeline.HiResCAM()(model, image)
+        >>> found.maps.shape, bool(found.maps.min() >= 0)
+        ((1, 8, 8), True)
     """
 
     layer: str | None = None
@@ -154,6 +181,15 @@ class LayerCAM:
 
     References:
         Jiang, Zhang, Hou, Cheng, Wei: LayerCAM, IEEE Transactions on Image Processing 30, 2021, equations 5 to 7.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = eyeline.load(torch.nn.Sequential(*layers), input_size=8)
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> found = eyeline.LayerCAM()(model, image)
+        >>> found.maps.shape, bool(found.maps.min() >= 0)
+        ((1, 8, 8), True)
     """
 
     layer: str | None = None

@@ -32,6 +32,14 @@ class EigenCAM:
 
     References:
         Muhammad, Yeasin: Eigen-CAM: Class Activation Map using Principal Components, IJCNN 2020, section III.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = eyeline.load(torch.nn.Sequential(*layers), input_size=8)
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> eyeline.EigenCAM()(model, image).maps.shape
+        (1, 8, 8)
     """
 
     layer: str | None = None

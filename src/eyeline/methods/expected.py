@@ -50,6 +50,14 @@ class ExpectedGradients:
     References:
         Erion, Janizek, Sturmfels, Lundberg, Lee: Improving performance of deep learning models with axiomatic
         attribution priors and expected gradients, Nature Machine Intelligence 3, 2021, equation 3.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> image = np.float32([[[0.5], [1.0]]])
+        >>> method = eyeline.ExpectedGradients((eyeline.Constant(0), eyeline.Constant(1)), samples=4)
+        >>> method(model, image, target=0).maps.round(5).tolist()  # s(x) minus the mean of s: 0.5 - 0.5
+        [[[0.0, 0.0]]]
     """
 
     references: tuple[Baseline, ...] = GREYS

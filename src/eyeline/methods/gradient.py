@@ -42,6 +42,13 @@ class Gradient:
 
     References:
         Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, ICLR workshop 2014, section 3.1.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> image = np.float32([[[0.5], [1.0]]])
+        >>> eyeline.Gradient()(model, image, target=1).maps.tolist()
+        [[[0.0, 1.0]]]
     """
 
     channels: Channels | None = "max_abs"
@@ -78,6 +85,13 @@ class GradientInput:
 
     References:
         Shrikumar, Greenside, Shcherbina, Kundaje: Not Just a Black Box, arXiv:1605.01713, 2016, section 2.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> image = np.float32([[[0.5], [1.0]]])
+        >>> eyeline.GradientInput()(model, image, target=0).maps.tolist()
+        [[[0.5, 0.0]]]
     """
 
     channels: Channels | None = "sum"

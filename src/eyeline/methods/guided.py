@@ -51,6 +51,13 @@ class GuidedIG:
 
     References:
         Kapishnikov, Venugopalan, Avci, Wedin, Terry, Bolukbasi: Guided Integrated Gradients, CVPR 2021, sections 3, 4.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> image = np.float32([[[0.5], [1.0]]])
+        >>> eyeline.GuidedIG(steps=4)(model, image, target=0).maps.round(5).tolist()
+        [[[0.5, 0.0]]]
     """
 
     steps: int = 200

@@ -51,6 +51,14 @@ class IntegratedGradients:
 
     References:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, ICML 2017, equations 1 and 3.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> image = np.float32([[[0.5], [1.0]]])
+        >>> attribution = eyeline.IntegratedGradients(steps=4)(model, image, target=0)  # s(x) - s(black) is 0.5
+        >>> attribution.maps.round(5).tolist()
+        [[[0.5, 0.0]]]
     """
 
     steps: int = 50

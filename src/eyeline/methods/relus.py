@@ -39,6 +39,14 @@ class GuidedBackpropagation:
     References:
         Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for Simplicity: The All Convolutional Net, ICLR workshop
         2015, section 3.4.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = eyeline.load(torch.nn.Sequential(*layers), input_size=8)
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> eyeline.GuidedBackpropagation(channels=None)(model, image).maps.shape
+        (1, 8, 8, 1)
     """
 
     channels: Channels | None = "max_abs"
@@ -72,6 +80,14 @@ class Deconvnet:
 
     References:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014, section 2.1.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = eyeline.load(torch.nn.Sequential(*layers), input_size=8)
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> eyeline.Deconvnet(channels=None)(model, image).maps.shape
+        (1, 8, 8, 1)
     """
 
     channels: Channels | None = "max_abs"
@@ -107,6 +123,14 @@ class GuidedGradCAM:
 
     References:
         Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM, ICCV 2017, section 3.2.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = eyeline.load(torch.nn.Sequential(*layers), input_size=8)
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> eyeline.GuidedGradCAM(channels=None)(model, image).maps.shape
+        (1, 8, 8, 1)
     """
 
     layer: str | None = None

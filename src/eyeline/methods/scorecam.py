@@ -42,6 +42,15 @@ class ScoreCAM:
 
     References:
         Wang, Wang, Du, Yang, Zhang, Ding, Mardziel, Hu: Score-CAM, CVPR workshops 2020, equations 5 to 8, algorithm 1.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> layers = torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+        >>> model = eyeline.load(torch.nn.Sequential(*layers), input_size=8)
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> found = eyeline.ScoreCAM()(model, image)
+        >>> found.maps.shape, bool(found.maps.min() >= 0)
+        ((1, 8, 8), True)
     """
 
     layer: str | None = None

@@ -41,6 +41,13 @@ class SmoothGrad:
     References:
         Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad: removing noise by adding noise, arXiv:1706.03825, 2017,
         section 2.1.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> image = np.float32([[[0.5], [1.0]]])
+        >>> eyeline.SmoothGrad(samples=3)(model, image, target=1).maps.tolist()  # of a linear model: its gradient
+        [[[0.0, 1.0]]]
     """
 
     inner: Method = PLAIN
@@ -80,6 +87,13 @@ class SmoothGradSquared:
     References:
         Hooker, Erhan, Kindermans, Kim: A Benchmark for Interpretability Methods in Deep Neural Networks, NeurIPS 2019,
         section 4.2.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> image = np.float32([[[0.5], [1.0]]])
+        >>> eyeline.SmoothGradSquared(samples=3)(model, image, target=1).maps.tolist()
+        [[[0.0, 1.0]]]
     """
 
     inner: Method = PLAIN
@@ -127,6 +141,13 @@ class VarGrad:
     References:
         Adebayo, Gilmer, Goodfellow, Kim: Local Explanation Methods for Deep Neural Networks Lack Sensitivity to
         Parameter Values, ICLR workshop 2018, section 2.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Flatten(), input_size=(1, 2))  # score k is pixel k
+        >>> image = np.float32([[[0.5], [1.0]]])
+        >>> eyeline.VarGrad(samples=3)(model, image, target=1).maps.tolist()  # a linear model has one gradient
+        [[[0.0, 0.0]]]
     """
 
     inner: Method = PLAIN

@@ -205,6 +205,14 @@ def check(model: Model, attribution: Attribution, **settings: Any) -> Checked:
 
     Returns:
         One verdict for each image, "passed", "doubtful" or "failed", with reasons in words.
+
+    Examples:
+        >>> import numpy as np, torch, eyeline
+        >>> model = eyeline.load(torch.nn.Conv2d(1, 2, 8), input_size=8, head=lambda output: output.flatten(1))
+        >>> image = np.random.default_rng(0).random((8, 8, 1), dtype=np.float32)
+        >>> found = eyeline.check(model, eyeline.explain(model, image, window=2, stride=2))
+        >>> found.verdicts[0] in ("passed", "doubtful", "failed")
+        True
     """
     return Check(**settings)(model, attribution)
 

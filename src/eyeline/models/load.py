@@ -51,8 +51,7 @@ def load(
             or its name "package.module:function".
         fit: how files and PIL images are brought to the model's size: "squash", "crop" or "pad".
         input_size: pixels per spatial axis, where the model does not say; one int stands for every axis.
-        device: of a model that is read from a file; a live network stays where it is. cpu is what the tests run
-            on; cuda and mps go the same way but were not tested.
+        device: of a model that is read from a file; a live network stays where it is. Tests run on cpu only.
         trust: open files that run code when they are opened.
 
     Raises:
@@ -60,6 +59,11 @@ def load(
         MissingDependencyError: with the pip line.
         ModelError: a damaged file, or one that would run code without `trust=True`.
         UnsupportedError: a model that takes more than images.
+
+    Examples:
+        >>> import eyeline
+        >>> eyeline.load(lambda images: images.mean(axis=(1, 2)), input_size=4, classes=("r", "g", "b")).classes
+        ('r', 'g', 'b')
     """
     bundled = source == "bundled" if isinstance(source, str) else False
     size = None if input_size is None else _size(input_size)
@@ -243,6 +247,4 @@ def _name(source: object) -> str:
 
 def _known() -> str:
     files = ", ".join(suffix.lstrip("/") for opener in OPENERS for suffix in opener.suffixes)
-    return (
-        f"Known: 'bundled', files ({files}), Keras and PyTorch models, functions on images, and 'package.module:name'."
-    )
+    return f"Known: 'bundled', files ({files}), Keras and PyTorch models, functions, and 'package.module:name'."

@@ -28,6 +28,15 @@ def report(attributions: Attribution | Sequence[Attribution], path: str | Path) 
     Raises:
         InputError: another ending, nothing to show, channels that are no colours, a folder that cannot be written.
         UnsupportedError: signals or volumes.
+
+    Examples:
+        >>> import numpy as np, tempfile, eyeline
+        >>> model = eyeline.load(lambda images: images[:, :2, :2].mean(axis=(1, 2)), input_size=(4, 4))
+        >>> image = np.ones((4, 4, 3), dtype=np.float32)
+        >>> attribution = eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant(0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     eyeline.report(attribution, f"{folder}/map.html").name
+        'map.html'
     """
     target = Path(path)
     if target.suffix.lower() not in (".html", ".htm"):

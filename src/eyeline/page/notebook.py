@@ -42,6 +42,14 @@ def view(attributions: Attribution | Sequence[Attribution], height: int = 900) -
 
     Raises:
         InputError, UnsupportedError: as for `report`.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images[:, :2, :2].mean(axis=(1, 2)), input_size=(4, 4))
+        >>> image = np.ones((4, 4, 3), dtype=np.float32)
+        >>> attribution = eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant(0))
+        >>> eyeline.view(attribution, height=600).height
+        600
     """
     return Embedded(page([attributions] if isinstance(attributions, Attribution) else list(attributions)), height)
 

@@ -51,6 +51,14 @@ def draw(
     Raises:
         InputError: no such image, plane, style or scale; one map per channel; another original.
         UnsupportedError: signals with one spatial axis; draw them with `eyeline.plot.plot`.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images[:, :2, :2].mean(axis=(1, 2)), input_size=(4, 4))
+        >>> image = np.ones((4, 4, 3), dtype=np.float32)
+        >>> attribution = eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant(0))
+        >>> draw(attribution, size=64).size
+        (64, 64)
     """
     chosen = known(style) or default_style(attribution)
     seen = view(attribution, index, size=size, smooth=smooth, original=original, plane=plane)
@@ -88,6 +96,14 @@ def panel(
     Raises:
         InputError: as for `draw`; attributions of different images; not one original per image, or title per
             attribution.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images[:, :2, :2].mean(axis=(1, 2)), input_size=(4, 4))
+        >>> image = np.ones((4, 4, 3), dtype=np.float32)
+        >>> attribution = eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant(0))
+        >>> panel(attribution, size=96).mode
+        'RGB'
     """
     wanted = _rows(attributions, indices, originals)
     columns = [
@@ -118,6 +134,13 @@ def save(picture: Image.Image, path: str | Path) -> Path:
 
     Raises:
         InputError: the name does not end in .png, or the folder cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(Image.new("RGB", (4, 4)), f"{folder}/map.png").name
+        'map.png'
     """
     target = Path(path)
     if target.suffix.lower() != ".png":
