@@ -32,12 +32,17 @@ HOMES = {
     }
     | {f"models/onnx_{name}.py" for name in ("importer", "operations", "elementwise", "derivative")}
     | {path.relative_to(SOURCE).as_posix() for path in SOURCE.glob("models/onnx_torch*.py")}
-    | {f"models/keras_{name}.py" for name in ("eager", "elementwise", "graph", "passes", "readings")}
+    | {f"models/keras_{name}.py" for name in ("eager", "elementwise", "graph", "layers", "passes", "readings")}
     | {"models/keras_random.py", "models/bundled.py", "models/lite0.py"},
-    "keras": {f"models/{name}.py" for name in ("keras", "keras_eager", "keras_files", "keras_passes")}
+    "keras": {f"models/{name}.py" for name in ("keras", "keras_eager", "keras_files", "keras_layers", "keras_passes")}
     | {"lecture/network.py"},
-    "tensorflow": {"models/keras_passes.py", "models/savedmodel.py", "models/savedmodel_scan.py"},
-    "jax": {"models/keras_passes.py"},
+    "tensorflow": {
+        "models/keras_layers.py",
+        "models/keras_passes.py",
+        "models/savedmodel.py",
+        "models/savedmodel_scan.py",
+    },
+    "jax": {"models/keras_layers.py", "models/keras_passes.py"},
     "onnx": {path.relative_to(SOURCE).as_posix() for path in SOURCE.glob("models/onnx*.py")},
     "onnxruntime": {"models/onnx.py", "models/onnx_files.py", "models/onnx_input.py", "models/onnx_pieces.py"},
     "openvino": {"models/openvino.py"},

@@ -12,16 +12,16 @@ import numpy as np
 from eyeline._typing import Images, Scores, Weigh
 from eyeline.attribution import Unit
 from eyeline.errors import InputError, UnsupportedError
-from eyeline.models import keras_files, keras_input
+from eyeline.models import keras_files, keras_input, keras_rules
 from eyeline.models.base import Options, check_classes, running
-from eyeline.models.keras_eager import Eager, activations, fingerprint, setup
-from eyeline.models.keras_passes import jax_passes, pulled, tensorflow_passes, torch_passes
+from eyeline.models.keras_eager import Eager, activations, check_axes, fingerprint, running_on, setup, share
+from eyeline.models.keras_layers import LAYERS, Back, Listed, Opened, listed
+from eyeline.models.keras_passes import BACKENDS, Passes, pulled
+from eyeline.models.layered import Layer, Rule, Values, choose
 
 if TYPE_CHECKING:
     from eyeline.incremental.graph import Graph
     from eyeline.models.keras_graph import Orders
-
-BACKENDS = {"tensorflow": tensorflow_passes, "jax": jax_passes, "torch": torch_passes}
 
 
 @final
@@ -40,11 +40,14 @@ class KerasModel:
 
     def __init__(self, model: Any, options: Options, note: str = "") -> None:
         self._model, self._options, self._note = model, options, note
-        self._library, self._backend = _running_on(model)
+        self._library, self._backend = running_on(model, BACKENDS)
         self._input = keras_input.read(model, options)
         self._output = options.scaled()
         self._passes = BACKENDS[self._backend](model, self._input.feed, options.head)
         self._eager = Eager(model, self._library, self._backend, self._device)
+        self._ruled: dict[Rule, Passes] = {}
+        self._seen: dict[tuple[int, ...], Listed] = {}
+        self._opened: dict[Layer, Back] = {}
         self.input_size, self.axes, self.channels = self._input.size, self._input.axes, self._input.channels
         self.fit = options.fit
         self.classes = options.classes
@@ -68,15 +71,32 @@ class KerasModel:
         Raises:
             UnsupportedError: no gradient reaches the images: the network takes integers, or the head compares.
         """
-        if "int" in self._input.dtype:
-            raise UnsupportedError(
-                f"{self._options.name} must take floats for gradients, but its input is {self._input.dtype}. "
-                "Use occlusion, which needs scores alone, or the network behind its integer input."
-            )
-        inputs = self._inputs(images)
-        with self._device():
-            scores, gradients = pulled(self._passes.gradient, inputs, weigh, self._output, self._options)
-        return scores, self._options.preprocess.pull(self._input.restore(gradients))
+        return self._pixels(self._passes, images, weigh)
+
+    def ruled(self, images: Images, weigh: Weigh, rule: Rule) -> tuple[Scores, Images]:
+        """Return what `gradient` returns, with `rule` at every ReLU, or raise what `keras_rules.passes` does."""
+        if rule not in self._ruled:
+            feed, name = self._input.feed, self._options.name
+            self._ruled[rule] = keras_rules.passes(self._model, self._backend, feed, self._options.head, rule, name)
+        return self._pixels(self._ruled[rule], images, weigh)
+
+    def layers(self, shape: tuple[int, ...]) -> tuple[Layer, ...]:
+        """List the layers that run for an image of (*space, channels), in the order in which they run."""
+        return tuple(layer for layer, _ in self._listed(shape).values())
+
+    def layer(self, images: Images, weigh: Weigh, name: str) -> tuple[Scores, Values, Values]:
+        """Return the scores, what a layer gives, and the derivatives with respect to that; channels last.
+
+        Raises:
+            UnsupportedError: no derivative comes back to the layer.
+        """
+        chosen = choose(self.layers(images.shape[1:]), name, self._options.name)
+        _, first = self._listed(images.shape[1:])[chosen.name]
+        if chosen not in self._opened:
+            self._opened[chosen] = LAYERS[self._backend](Opened(self._eager, self._options.head, chosen, first))
+        scores, found = pulled(self._opened[chosen], self._inputs(images), weigh, self._output, self._options)
+        values, derivatives = np.moveaxis(found, 2, -1) if first else found
+        return scores, values, derivatives
 
     def graph(self, shape: tuple[int, ...]) -> "Graph":
         """Return the network on one image of (rows, columns, channels), from image space to raw outputs.
@@ -94,7 +114,7 @@ class KerasModel:
         Raises:
             UnsupportedError: it is plain that there is no graph.
         """
-        _check_axes(shape)
+        check_axes(shape)
         return setup(self._model)
 
     def share(self, ground: Images, covered: Images) -> float:
@@ -103,16 +123,7 @@ class KerasModel:
         Raises:
             UnsupportedError: it cannot be read.
         """
-        graph = self.graph(ground.shape[1:])
-        from eyeline.incremental.plan import plan
-        from eyeline.incremental.simplify import simplify
-
-        places = np.argwhere((ground[0] != covered[0]).any(axis=-1))
-        if not len(places):
-            return 0.0
-        box = np.stack([places.min(axis=0), places.max(axis=0) + 1], axis=-1)
-        found = plan(simplify(graph), box[None])
-        return found.done / max(found.full, 1)
+        return share(self.graph(ground.shape[1:]), ground, covered)
 
     def convert(self, raw: Scores) -> Scores:
         """Turn raw outputs into scores."""
@@ -139,8 +150,35 @@ class KerasModel:
             if each.ndim == (4 if (order := orders[name]) else 2)
         }
 
+    def _pixels(self, passes: Passes, images: Images, weigh: Weigh) -> tuple[Scores, Images]:
+        if "int" in self._input.dtype:
+            raise UnsupportedError(
+                f"{self._options.name} must take floats for gradients, but its input is {self._input.dtype}. "
+                "Use occlusion, which needs scores alone, or the network behind its integer input."
+            )
+        inputs = self._inputs(images)
+        with self._device():
+            scores, gradients = pulled(passes.gradient, inputs, weigh, self._output, self._options)
+        return scores, self._options.preprocess.pull(self._input.restore(gradients))
+
+    def _listed(self, shape: tuple[int, ...]) -> Listed:
+        """Read the layers for a size of image, once."""
+        if shape not in self._seen:
+            black = self._inputs(np.zeros((1, *shape), dtype=np.float32))
+            self._built(black)
+            with running(self._options, (1, *shape)):
+                first = self._input.layout == "first"
+                self._seen[shape] = listed(self._eager, black, self.axes, first, self._options.name)
+        return self._seen[shape]
+
+    def _built(self, inputs: np.ndarray) -> None:
+        """Make the weights of a network that was never called."""
+        if not self._model.built:
+            with running(self._options, inputs.shape), self._device():
+                self._passes.forward(inputs)
+
     def _captured(self, shape: tuple[int, ...]) -> "tuple[Graph, Orders]":
-        _check_axes(shape)
+        check_axes(shape)
         try:
             from eyeline.models.keras_graph import Source, capture
         except ImportError as error:
@@ -148,9 +186,7 @@ class KerasModel:
                 "PyTorch must be installed for the incremental engine, but it was not found. "
                 "pip install 'eyeline[torch]', or use engine='full'."
             ) from error
-        if not self._model.built:
-            with running(self._options, shape), self._device():
-                self._passes.forward(self._inputs(np.zeros((1, *shape), dtype=np.float32)))
+        self._built(self._inputs(np.zeros((1, *shape), dtype=np.float32)))
         return capture(self._eager, Source(shape, self._input.layout, self._options.preprocess, self._options.head))
 
     def _inputs(self, images: Images) -> np.ndarray:
@@ -208,26 +244,3 @@ def open_keras(path: Path, options: Options) -> KerasModel:
     """
     model, note = keras_files.open_file(path, options)
     return KerasModel(model, options, note)
-
-
-def _check_axes(shape: tuple[int, ...]) -> None:
-    if len(shape) != 3:
-        raise UnsupportedError(
-            f"images must have two spatial axes for the incremental engine, but got {len(shape) - 1}. "
-            "Use engine='full'."
-        )
-
-
-def _running_on(model: Any) -> tuple[str, str]:
-    """Name the library and its backend: a tf_keras model brings TensorFlow, whatever Keras 3 runs on."""
-    if any(base.__module__.partition(".")[0] == "tf_keras" for base in type(model).__mro__):
-        return "tf_keras", "tensorflow"
-    import keras
-
-    backend: str = keras.backend.backend()
-    if backend not in BACKENDS:
-        raise UnsupportedError(
-            f"Keras must run on one of {', '.join(BACKENDS)}, but it runs on {backend}. Set KERAS_BACKEND before it "
-            "is imported."
-        )
-    return "keras", backend

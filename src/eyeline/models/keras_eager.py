@@ -8,12 +8,17 @@ import sys
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from eyeline._typing import Images
+from eyeline.errors import UnsupportedError
 from eyeline.models import keras_input
 from eyeline.models.keras_walk import Held, Step, dtype, filled, flat, graph_of, readable, walk
+
+if TYPE_CHECKING:
+    from eyeline.incremental.graph import Graph
 
 LOADING, LAYER, WEIGHT = 2.0, 1e-3, 2e-8
 """Seconds: PyTorch's own imports, once a process; each layer that is read; each number that is laid out."""
@@ -53,7 +58,7 @@ class Eager(NamedTuple):
                     stack.enter_context(torch.no_grad())
             yield
 
-    def tensor(self, array: np.ndarray, kind: str) -> Any:
+    def tensor(self, array: Any, kind: str) -> Any:
         """Return a tensor of the backend, perhaps in the array's own memory."""
         if self.library == "tf_keras":
             return importlib.import_module("tensorflow").cast(array, kind)
@@ -112,6 +117,47 @@ def setup(model: Any) -> float:
     count = len(list(keras_input.layers(model)))
     numbers: int = sum(math.prod(each.shape) for each in model.weights)
     return LOADING * ("torch" not in sys.modules) + LAYER * count + WEIGHT * numbers
+
+
+def share(graph: "Graph", ground: Images, covered: Images) -> float:
+    """Count which share of a graph's multiply-adds a change of the first image reaches."""
+    from eyeline.incremental.plan import plan
+    from eyeline.incremental.simplify import simplify
+
+    places = np.argwhere((ground[0] != covered[0]).any(axis=-1))
+    if not len(places):
+        return 0.0
+    box = np.stack([places.min(axis=0), places.max(axis=0) + 1], axis=-1)
+    found = plan(simplify(graph), box[None])
+    return found.done / max(found.full, 1)
+
+
+def running_on(model: Any, names: Collection[str]) -> tuple[str, str]:
+    """Name the library and its backend: a tf_keras model brings TensorFlow, whatever Keras 3 runs on."""
+    if any(base.__module__.partition(".")[0] == "tf_keras" for base in type(model).__mro__):
+        return "tf_keras", "tensorflow"
+    import keras
+
+    backend: str = keras.backend.backend()
+    if backend not in names:
+        raise UnsupportedError(
+            f"Keras must run on one of {', '.join(names)}, but it runs on {backend}. Set KERAS_BACKEND before it "
+            "is imported."
+        )
+    return "keras", backend
+
+
+def check_axes(shape: tuple[int, ...]) -> None:
+    """Check that an image has two spatial axes.
+
+    Raises:
+        UnsupportedError: it has others.
+    """
+    if len(shape) != 3:
+        raise UnsupportedError(
+            f"images must have two spatial axes for the incremental engine, but got {len(shape) - 1}. "
+            "Use engine='full'."
+        )
 
 
 def fingerprint(eager: Eager) -> str:

@@ -24,6 +24,9 @@ Feed = Callable[[Any], Any]
 
 Head = Callable[[Any], Any] | None
 
+Call = Callable[[Any], Any] | None
+"""What runs in the place of the model: the structure that it takes -> raw outputs."""
+
 
 class Passes(NamedTuple):
     """images -> raw outputs, float64; images and pull -> gradients, float32. Both in the network's own layout."""
@@ -75,15 +78,15 @@ def graph_passes(network: Callable[[Any], Any], head: Head, *, eager: bool = Fal
     keys = itertools.count()
 
     def forward(images: Any) -> Any:
-        return tf.cast(_rows(network(images), head, images.shape[0]), tf.float64)
+        return tf.cast(rows(network(images), head, images.shape[0]), tf.float64)
 
     def gradient(images: Any, key: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
-            raw = _rows(network(images), head, images.shape[0])
+            raw = rows(network(images), head, images.shape[0])
         weights = tf.numpy_function(lambda key, raw: pulls[int(key)](raw), [key, tf.cast(raw, tf.float64)], tf.float64)
         gradients = tape.gradient(raw, images, tf.cast(weights, raw.dtype)) if raw.dtype.is_floating else None
-        return _reached(gradients, gradients is not None)
+        return reached(gradients, gradients is not None)
 
     @cache
     def compiled(function: Callable[..., Any], space: tuple[int, ...]) -> Any:
@@ -105,37 +108,40 @@ def graph_passes(network: Callable[[Any], Any], head: Head, *, eager: bool = Fal
     return Passes(run_forward, run_gradient)
 
 
-def tensorflow_passes(model: Any, feed: Feed, head: Head) -> Passes:
+def tensorflow_passes(model: Any, feed: Feed, head: Head, call: Call = None) -> Passes:
     """Run a Keras or tf_keras model on TensorFlow, as one graph per image size."""
+    called = call or partial(model, training=False)
 
     def network(images: Any) -> Any:
-        return model(feed(images), training=False)
+        return called(feed(images))
 
     passes = graph_passes(network, head, eager=bool(model.run_eagerly))
 
     def forward(images: np.ndarray) -> np.ndarray:
-        _build(model, feed, images)
+        build(model, feed, images)
         return passes.forward(images)
 
     def gradient(images: np.ndarray, pull: Pull) -> np.ndarray:
-        _build(model, feed, images)
+        build(model, feed, images)
         return passes.gradient(images, pull)
 
     return Passes(forward, gradient)
 
 
-def jax_passes(model: Any, feed: Feed, head: Head) -> Passes:
+def jax_passes(model: Any, feed: Feed, head: Head, call: Call = None) -> Passes:
     """Run a Keras model on JAX: compiled for batches of 1, 2, 4, 8, ... images, so that few shapes compile."""
     import jax
     import keras
 
+    called = call or partial(model, training=False)
+
     def network(state: list[Any], images: Any) -> Any:
         with keras.StatelessScope(state_mapping=list(zip(model.variables, state, strict=True))):
-            return _rows(model(feed(images), training=False), head, images.shape[0])
+            return rows(called(feed(images)), head, images.shape[0])
 
     def prepared(images: np.ndarray) -> tuple[list[Any], np.ndarray]:
-        _build(model, feed, images)
-        return [each.value for each in model.variables], _padded(images)
+        build(model, feed, images)
+        return [each.value for each in model.variables], padded(images)
 
     ahead = jax.jit(network)
     both = jax.jit(lambda state, images: jax.vjp(partial(network, state), images))
@@ -146,7 +152,7 @@ def jax_passes(model: Any, feed: Feed, head: Head) -> Passes:
 
     def gradient(images: np.ndarray, pull: Pull) -> np.ndarray:
         raw, pullback = both(*prepared(images))
-        _reached(raw, jax.numpy.issubdtype(raw.dtype, jax.numpy.floating))
+        reached(raw, jax.numpy.issubdtype(raw.dtype, jax.numpy.floating))
         weights = np.zeros(raw.shape)
         weights[: len(images)] = pull(np.asarray(raw)[: len(images)].astype(np.float64))
         return np.asarray(back(pullback, weights.astype(raw.dtype)))[: len(images)]
@@ -154,40 +160,44 @@ def jax_passes(model: Any, feed: Feed, head: Head) -> Passes:
     return Passes(forward, gradient)
 
 
-def torch_passes(model: Any, feed: Feed, head: Head) -> Passes:
-    """Run a Keras model on torch: as it is, on the device of the weights."""
+def torch_passes(model: Any, feed: Feed, head: Head, prepare: Callable[[Any], None] | None = None) -> Passes:
+    """Run a Keras model on torch, on the device of the weights; `prepare` gets raw outputs before the pass back."""
     import torch
 
     def network(pixels: Any) -> Any:
-        return _rows(model(feed(pixels), training=False), head, len(pixels))
+        return rows(model(feed(pixels), training=False), head, len(pixels))
 
     def place(images: np.ndarray) -> Any:
         return torch.tensor(images, device=model.variables[0].value.device if model.variables else None)
 
     def forward(images: np.ndarray) -> np.ndarray:
         # not inference_mode: a layer that builds or keeps a tensor here could never be trained again
-        with torch.no_grad(), _modes(model):
-            return _numbers(network(place(images)))
+        with torch.no_grad(), modes(model):
+            return numbers(network(place(images)))
 
     def gradient(images: np.ndarray, pull: Pull) -> np.ndarray:
-        with torch.enable_grad(), _modes(model):
+        with torch.enable_grad(), modes(model):
             pixels = place(images).requires_grad_()
             raw = network(pixels)
-            _reached(raw, raw.requires_grad)
-            weights = torch.as_tensor(pull(_numbers(raw)), dtype=raw.dtype, device=raw.device)
+            reached(raw, raw.requires_grad)
+            if prepare is not None:
+                prepare(raw)
+            weights = torch.as_tensor(pull(numbers(raw)), dtype=raw.dtype, device=raw.device)
             (gradients,) = torch.autograd.grad(raw, pixels, weights, allow_unused=True)
-        return _numbers(_reached(gradients, gradients is not None)).astype(np.float32)
+        return numbers(reached(gradients, gradients is not None)).astype(np.float32)
 
     return Passes(forward, gradient)
 
 
-def _rows(output: Any, head: Head, count: int | None) -> Any:
-    rows = single(head(output) if head else output, count)
-    return rows[:, None] if len(rows.shape) == 1 else rows
+def rows(output: Any, head: Head, count: int | None) -> Any:
+    """Return one row of raw outputs an image."""
+    found = single(head(output) if head else output, count)
+    return found[:, None] if len(found.shape) == 1 else found
 
 
-def _reached(tensor: Any, reached: bool) -> Any:
-    if not reached:
+def reached(tensor: Any, is_reached: bool) -> Any:
+    """Return a derivative, or say that there is none."""
+    if not is_reached:
         raise UnsupportedError(
             "the model must be differentiable in its images, but no gradient reaches them: a layer or the head rounds "
             "or compares. Use occlusion, which needs scores alone."
@@ -195,24 +205,26 @@ def _reached(tensor: Any, reached: bool) -> Any:
     return tensor
 
 
-def _build(model: Any, feed: Feed, images: np.ndarray) -> None:
+def build(model: Any, feed: Feed, images: np.ndarray) -> None:
     """Make the weights of a network that was never called; a graph must not make them."""
     if not model.built:
         model(feed(images[:1]), training=False)
 
 
-def _padded(images: np.ndarray) -> np.ndarray:
+def padded(images: np.ndarray) -> np.ndarray:
+    """Repeat the last image up to the next power of two."""
     missing = (1 << (len(images) - 1).bit_length()) - len(images)
     return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)]) if missing else images
 
 
-def _numbers(tensor: Any) -> np.ndarray:
-    numbers: np.ndarray = tensor.detach().double().cpu().numpy()
-    return numbers
+def numbers(tensor: Any) -> np.ndarray:
+    """Return a tensor of torch as an array, float64."""
+    found: np.ndarray = tensor.detach().double().cpu().numpy()
+    return found
 
 
 @contextmanager
-def _modes(model: Any) -> Iterator[None]:
+def modes(model: Any) -> Iterator[None]:
     """Torch modules inside a Keras model (TorchModuleWrapper) are switched to evaluation by the call: switch back."""
     modes = [(module, module.training) for module in model.modules()]
     try:
@@ -220,3 +232,6 @@ def _modes(model: Any) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+BACKENDS = {"tensorflow": tensorflow_passes, "jax": jax_passes, "torch": torch_passes}

@@ -54,7 +54,7 @@ def walk(model: Any, given: list[Any], visit: Visit, prefix: str = "") -> Held:
     `model` is a graph, as `graph_of` gives it; `given` is what its inputs stand for.
     """
     held = dict(zip(map(id, model.inputs), given, strict=True))
-    for step in _steps(model, prefix):
+    for step in steps(model, prefix):
         inner = graph_of(step.layer)
         if inner is not None and _fits(step, inner):
             entered = [held[id(each)] for each in flat(step.args)]
@@ -138,7 +138,8 @@ def dtype(tensor: Any) -> str:
     return str(getattr(tensor.dtype, "name", tensor.dtype))
 
 
-def _steps(model: Any, prefix: str) -> Iterator[Step]:
+def steps(model: Any, prefix: str) -> Iterator[Step]:
+    """Yield the calls of a graph, in the order in which they run; those inside an inner model are one."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         for node in model._nodes_by_depth[depth]:
             if node.is_input:
