@@ -52,6 +52,7 @@ sphinx_gallery_conf = {
     "image_scrapers": ("matplotlib", "drawings.scraper"),
     "capture_repr": ("_repr_html_",),
     "reset_modules": ("matplotlib",),
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,
@@ -65,6 +66,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "eyeline"
 html_static_path = ["making/static"]
 html_css_files = ["site.css"]
+html_sidebars = {page: [] for page in ("lecture", "guide", "reading", "trust", "peers", "glossary", "changes")}
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False

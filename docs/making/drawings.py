@@ -8,11 +8,11 @@ from sphinx_gallery.scrapers import figure_rst
 
 
 def scraper(block: tuple[Any, ...], variables: dict[str, Any], settings: dict[str, Any], **_: Any) -> str:
-    """Save the pictures that are new among the script's names since its last block."""
+    """Save the pictures that are new among the script's names `picture...` since its last block."""
     shown: set[int] = variables.setdefault("drawings", set())
     files = []
-    for value in list(variables["example_globals"].values()):
-        if isinstance(value, Image.Image) and id(value) not in shown:
+    for name, value in list(variables["example_globals"].items()):
+        if name.startswith("picture") and isinstance(value, Image.Image) and id(value) not in shown:
             shown.add(id(value))
             files.append(Path(next(variables["image_path_iterator"])))
             value.save(files[-1])
