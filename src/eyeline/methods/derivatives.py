@@ -15,7 +15,7 @@ from eyeline.methods.batches import Batches
 from eyeline.methods.channels import WORDS, reduce
 from eyeline.methods.checks import checked, needs_gradient
 from eyeline.methods.progress import progress
-from eyeline.models.base import Differentiable, Model
+from eyeline.models.base import Differentiable, Model, Preparing
 
 FEW = 4
 """Images a pass to start with: alone, an image takes up to a third longer; many lose what they win to fresh memory."""
@@ -131,9 +131,16 @@ def explained(method: Any, model: Model, images: object, target: object, steps: 
     """
     given = enter(method, model, images)
     differentiable = needs_gradient(model, type(method).__name__.lower())
+    prepare(model, len(given.images) * steps)
     batches = sized(method.batch, method.memory, given.images, len(given.images) * steps)
     scores = run_scores(model, batches, given.images, lambda row: f"the clean image {given.names[row]!r}")
     return Explained(differentiable, given, scores, weigh(target, len(scores), model)(scores, 0), batches)
+
+
+def prepare(model: Model, passes: int) -> None:
+    """Let a model know how many images a run will differentiate, if it wants to."""
+    if isinstance(model, Preparing):
+        model.prepare(passes)
 
 
 def run_scores(model: Model, batches: Batches, images: Images, where: Callable[[int], str]) -> Scores:

@@ -13,7 +13,7 @@ from eyeline.baseline import Baseline
 from eyeline.methods.base import enter, finite, weigh
 from eyeline.methods.channels import Channels
 from eyeline.methods.checks import BLACK, baseline_of, checked, needs_gradient
-from eyeline.methods.derivatives import Explained, sized
+from eyeline.methods.derivatives import Explained, prepare, sized
 from eyeline.methods.progress import progress
 from eyeline.models.base import Model
 
@@ -117,6 +117,7 @@ def at_the_image(
     differentiable = needs_gradient(model, name)
     pixels, names = given.images, given.names
     weights_of = weigh(target, len(pixels), model)
+    prepare(model, len(pixels))
     batches = sized(method.batch, method.memory, pixels, len(pixels))
 
     def call(start: int, stop: int) -> tuple[Scores, Scores, np.ndarray]:

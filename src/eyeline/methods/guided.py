@@ -10,7 +10,7 @@ from eyeline.attribution import Attribution
 from eyeline.baseline import Baseline
 from eyeline.methods.channels import Channels
 from eyeline.methods.checks import BLACK, at_least, baseline_of, within
-from eyeline.methods.derivatives import Explained, explained
+from eyeline.methods.derivatives import Explained, explained, prepare
 from eyeline.methods.progress import progress
 from eyeline.models.base import Model
 
@@ -76,6 +76,7 @@ class GuidedIG:
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         began = time.perf_counter()
         clean = explained(self, model, images, target, 1)
+        prepare(model, len(clean.scores) * self.steps)
         start = baseline_of(self.baseline, clean.given.images)
         total = self._total(clean, start.astype(np.float64))
         completeness = clean.completeness(total, clean.values(start, "the baseline"))

@@ -68,6 +68,15 @@ class Differentiable(Model, Protocol):
 
 
 @runtime_checkable
+class Preparing(Differentiable, Protocol):
+    """A model that can do something beforehand for a run of many passes."""
+
+    def prepare(self, images: int) -> None:
+        """Hear how many images the passes of a run will differentiate; numbers stay the same but for rounding."""
+        ...
+
+
+@runtime_checkable
 class Traceable(Model, Protocol):
     """A network whose operations can be read, for the incremental engine."""
 

@@ -11,13 +11,16 @@ from eyeline._typing import Images, Scores, Weigh
 from eyeline.attribution import Unit
 from eyeline.incremental.graph import Graph
 from eyeline.models import torch_foresight, torch_rules, torch_state
-from eyeline.models.base import Options, check_classes, running, single
+from eyeline.models.base import Options, check_classes, running
 from eyeline.models.layered import Layer, Rule, Values, choose
 from eyeline.models.torch_checks import check, check_graph, cut, geometry, home
 from eyeline.models.torch_layers import Listed, listed, opened
-from eyeline.models.torch_mode import evaluating, recording
+from eyeline.models.torch_mode import evaluating, recording, rows
+from eyeline.models.torch_twin import Twins
 
 T = TypeVar("T")
+MANY = 16
+"""Images from which on a twin of the network saves more than it takes to make."""
 
 
 @final
@@ -56,6 +59,7 @@ class TorchModel:
         self._module, self._options, self._sizes, self._kind = module, options, sizes, kind
         self._program = program
         self._output = options.scaled()
+        self._twins, self._hurry = Twins(module), False
         self._contiguous = False
         self._seen: tuple[tuple[int, ...], list[tuple[str, torch.nn.Module]], Listed] | None = None
         self.axes = axes or (len(options.input_size) if isinstance(options.input_size, tuple) else found)
@@ -89,7 +93,11 @@ class TorchModel:
         Raises:
             UnsupportedError: no derivative reaches the image.
         """
-        return self._pixels(images, weigh, lambda raw: None)
+        return self._pixels(images, weigh, lambda raw: None, twin=self._hurry)
+
+    def prepare(self, images: int) -> None:
+        """Hear how many images a run will differentiate: for many, a twin of the network runs, see `torch_twin`."""
+        self._hurry = images >= MANY
 
     def ruled(self, images: Images, weigh: Weigh, rule: Rule) -> tuple[Scores, Images]:
         """Return what `gradient` returns, with `rule` at every ReLU, or raise what `torch_rules.exchange` does."""
@@ -184,12 +192,16 @@ class TorchModel:
             "output": self._output.describe(),
         }
 
-    def _pixels(self, images: Images, weigh: Weigh, prepare: Callable[[torch.Tensor], None]) -> tuple[Scores, Images]:
+    def _pixels(
+        self, images: Images, weigh: Weigh, prepare: Callable[[torch.Tensor], None], twin: bool = False
+    ) -> tuple[Scores, Images]:
         """Return the scores and the gradient; `prepare` gets the raw outputs before the pass back."""
         with recording(self._module):
             with running(self._options, images.shape):
                 leaf = self._leaf(images).requires_grad_()
-                raw = self._flexible(lambda: self._raw(leaf))
+                raw = self._flexible(
+                    lambda: self._raw(leaf, self._twins.now(partial(self._raw, leaf[:1])) if twin else None)
+                )
             prepare(raw)
             scores, found = self._pull(raw, leaf, weigh, images.shape, "the image")
         return scores, self._options.preprocess.pull(found.cpu().float().numpy())
@@ -222,18 +234,9 @@ class TorchModel:
         values = np.ascontiguousarray(self._options.preprocess(images))
         return torch.from_numpy(values).to(device, dtype)
 
-    def _raw(self, leaf: torch.Tensor) -> torch.Tensor:
-        """Run the network on copies, which it may overwrite; a single image is fastest with its channels outermost."""
-        low, high = self._sizes[0], self._sizes[1] or len(leaf)
-        layout = torch.contiguous_format if self._contiguous or len(leaf) == 1 else torch.preserve_format
-        rows = []
-        for start in range(0, len(leaf), high):
-            piece = leaf[start : start + high].movedim(-1, 1).clone(memory_format=layout)
-            filler = piece[-1:].expand(max(low - len(piece), 0), *piece.shape[1:])
-            output = self._module(torch.cat([piece, filler]) if len(filler) else piece)
-            found = single(self._options.head(output) if self._options.head else output, len(piece) + len(filler))
-            rows.append(found.reshape(len(found), -1)[: len(piece)])
-        return torch.cat(rows) if len(rows) > 1 else rows[0]
+    def _raw(self, leaf: torch.Tensor, module: torch.nn.Module | None = None) -> torch.Tensor:
+        """Run the network, or its twin."""
+        return rows(module or self._module, leaf, self._sizes, self._options.head, self._contiguous)
 
     def _flexible(self, run: Callable[[], T]) -> T:
         """Run with channels innermost in memory, fastest for a batch; a network that calls .view() may refuse that."""

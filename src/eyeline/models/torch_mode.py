@@ -1,9 +1,12 @@
-"""Puts a PyTorch module into the state a pass needs, and back, whatever happens."""
+"""Puts a PyTorch module into the state a pass needs, and back, whatever happens; runs it on any number of images."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+
+from eyeline.models.base import single
 
 
 @contextmanager
@@ -37,3 +40,26 @@ def recording(module: torch.nn.Module) -> Iterator[None]:
     """Record what the network does, in evaluation, for a pass back to its inputs or to a layer."""
     with torch.inference_mode(False), torch.enable_grad(), evaluating(module), frozen(module):
         yield
+
+
+def rows(
+    module: torch.nn.Module,
+    images: torch.Tensor,
+    sizes: tuple[int, int | None],
+    head: Callable[[Any], Any] | None,
+    contiguous: bool,
+) -> torch.Tensor:
+    """Return one row of raw outputs an image, (n, *space, channels).
+
+    The module runs on copies, which it may overwrite; a single image is fastest with its channels outermost.
+    """
+    low, high = sizes[0], sizes[1] or len(images)
+    layout = torch.contiguous_format if contiguous or len(images) == 1 else torch.preserve_format
+    found = []
+    for start in range(0, len(images), high):
+        piece = images[start : start + high].movedim(-1, 1).clone(memory_format=layout)
+        filler = piece[-1:].expand(max(low - len(piece), 0), *piece.shape[1:])
+        output = module(torch.cat([piece, filler]) if len(filler) else piece)
+        raw = single(head(output) if head else output, len(piece) + len(filler))
+        found.append(raw.reshape(len(raw), -1)[: len(piece)])
+    return torch.cat(found) if len(found) > 1 else found[0]
