@@ -23,6 +23,7 @@ define install
 	touch $@
 endef
 
+# quantus asks for another torchvision; the five after pyyaml are what its metrics use.
 # fer holds a Keras 2 file of someone else's making; torchvision and timm their transforms; saliency is PAIR's. Only
 # those parts are used.
 .venv/.ready:            wants = -e '.[torch,keras,onnx,openvino,run,demo,app]' --group dev
@@ -31,8 +32,9 @@ endef
 .venv-tensorflow/.ready: alone = fer==25.10.3
 .venv-jax/.ready:        wants = $(JAX) -e '.[torch,keras,demo]' --group test
 .venv-jax/.ready:        alone = fer==25.10.3
-.venv-peers/.ready:      wants = captum openvino transformers pyyaml -e '.[torch,keras,demo]' --group test
-.venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1 monai==1.6.1 zennit==0.5.1
+.venv-peers/.ready:      wants = captum openvino transformers pyyaml pandas opencv-python-headless scikit-learn cachetools tqdm \
+                                 -e '.[torch,keras,demo]' --group test
+.venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1 monai==1.6.1 zennit==0.5.1 quantus==0.6.0
 .venv-docs/.ready:       wants = -e '.[torch,demo]' --group docs
 .venv-browser/.ready:    wants = playwright axe-playwright-python -e '.[app]' --group test
 # What xplique asks for would change versions; these are what its methods use.

@@ -166,6 +166,13 @@ def folder(tmp_path, monkeypatch):
 QUICK_FLAGS = ["--stages", "2", "--shifts", "3", "--points", "3", "--nudges", "1", "--input-size", "16"]
 
 
+@pytest.mark.usefixtures("folder")
+def test_several_methods_are_judged_one_after_the_other():
+    done = run("a.png", "--method", "gradient:channels=sum,gradientinput")
+    assert done.exit_code == 0, done.output
+    assert [line.split(": ")[1] for line in done.stdout.splitlines() if line[0] != " "] == ["gradient", "gradientinput"]
+
+
 def run(*words):
     return CliRunner().invoke(cli.app, ["check", "judged:network", *words, *QUICK_FLAGS])
 

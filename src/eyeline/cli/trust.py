@@ -7,8 +7,9 @@ import typer
 from eyeline.cli.base import (
     METHOD_FLAGS,
     OPENING_FLAGS,
-    MethodOption,
+    MethodsOption,
     ModelArgument,
+    PresetOption,
     TargetOption,
     app,
     complain,
@@ -18,7 +19,6 @@ from eyeline.cli.base import (
 )
 from eyeline.command import flags as making
 from eyeline.command.settings import Opening
-from eyeline.methods import METHODS, build
 from eyeline.metrics.check import Check
 from eyeline.metrics.limits import Limits
 from eyeline.models.load import load
@@ -35,8 +35,9 @@ def check(
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGE", help="Image files, or folders of them.", show_default=False)
     ],
-    method: MethodOption = "gradient",
+    method: MethodsOption = "gradient",
     target: TargetOption = "top",
+    preset: PresetOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     **flags: Any,
 ) -> None:
@@ -46,13 +47,14 @@ def check(
     the numbers are added up. A verdict says what speaks against a map; it cannot say that a map is right.
     """
     from eyeline.command import check as checking
+    from eyeline.command.chosen import chosen
 
     with usage():
-        chosen = build(method, given(METHODS, METHOD_FLAGS, flags, method))
+        methods = chosen(method, {each.name: flags[each.name] for each in METHOD_FLAGS}, preset)
         limits = Limits(**given({"": Limits}, LIMIT_FLAGS, flags))
-        asked = Check(**given({"": Check}, CHECK_FLAGS, flags), limits=limits, method=chosen)
+        asked = Check(**given({"": Check}, CHECK_FLAGS, flags), limits=limits)
         opening = Opening(**given({"": Opening}, OPENING_FLAGS, flags))
         wanted = parse(target)
         opened = load(model, **opening.words(model))
-        code = checking.check(opened, images, chosen, wanted, asked, say, complain, as_json)
+        code = checking.check(opened, images, methods, wanted, asked, say, complain, as_json)
     raise typer.Exit(code)

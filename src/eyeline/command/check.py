@@ -1,7 +1,8 @@
 """What `eyeline check` prints: the verdict of each map with the tests behind it, as a table or as JSON."""
 
+import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from eyeline.command.run import expanded
@@ -25,14 +26,14 @@ WORDS = {
 def check(
     model: Model,
     images: Sequence[str],
-    method: Method,
+    methods: Mapping[str, Method],
     target: object,
     check: Check,
     say: Say,
     refuse: Say,
     as_json: bool = False,
 ) -> int:
-    """Make and judge the map of each image, print what was found, and return the exit code.
+    """Make and judge the maps of each image, print what was found, and return the exit code.
 
     0: done. 1: an image was refused, the others are done. A verdict does not change it.
 
@@ -40,10 +41,11 @@ def check(
         UnsupportedError: the model cannot do what the method asks.
     """
     records: list[dict[str, Any]] = []
-    paths = expanded(images)
-    for path in paths:
+    wanted = [(path, name) for path in expanded(images) for name in methods]
+    for path, name in wanted:
         try:
-            found = check(model, method(model, path, target))
+            asked = dataclasses.replace(check, method=methods[name])
+            found = asked(model, methods[name](model, path, target))
         except (UnsupportedError, MissingDependencyError):
             raise
         except Error as error:
@@ -51,11 +53,11 @@ def check(
             continue
         records.append({"image": path, **found.record()})
         if not as_json:
-            for line in (f"{path}: {found.method}: {found.verdicts[0]}", *(f"  {each}" for each in table(found))):
+            for line in (f"{path}: {name}: {found.verdicts[0]}", *(f"  {each}" for each in table(found))):
                 say(line)
     if as_json:
         say(json.dumps(records, ensure_ascii=True))
-    return int(len(records) < len(paths))
+    return int(len(records) < len(wanted))
 
 
 def table(found: Checked, index: int = 0) -> list[str]:
