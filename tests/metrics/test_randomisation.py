@@ -150,6 +150,19 @@ def test_a_map_of_the_picture_alone_fails_and_one_of_the_weights_alone_does_not(
     assert (Randomisation(stages=2)(model, base).values < 0.5).all()
 
 
+def test_a_constant_map_of_the_randomised_network_is_said():
+    @dataclasses.dataclass(frozen=True)
+    class Even:
+        def __call__(self, model, images, target=None):
+            found = eyeline.Gradient()(model, images, target)
+            return dataclasses.replace(found, maps=np.float32([1, 0])[:, None, None] * found.maps)
+
+    model = convolutional()
+    found = Randomisation(stages=2, method=Even())(model, eyeline.Gradient()(model, IMAGES, 0))
+    assert found.notes == ("'image 1' has a constant map at 7, 0",)
+    assert (found.parts["rank"][1] == 0).all()
+
+
 @pytest.mark.parametrize(
     "method",
     [

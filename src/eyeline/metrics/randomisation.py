@@ -28,7 +28,8 @@ class Randomisation:
     mean over the stages. Near 0: the map comes from what was learnt. Near 1: the picture alone, or the network's build,
     makes it. `parts["rank"]` has it stage by stage, `parts["similarity"]` the structural similarity (SSIM): maps that
     are 0 almost everywhere have a high one whatever they show, so the value goes by ranks. A constant map shares no
-    order: 0. The model itself is not touched.
+    order: 0, and `notes` say at which stages. A map that comes back with its sign turned is another one; with
+    magnitude=True it is the same. The model itself is not touched.
 
     Args:
         order: "cascading" or "independent".
@@ -73,6 +74,7 @@ class Randomisation:
         groups = grouped(weighted(model, attribution.images[:1]), self.stages)
         maps = self._seen(attribution.maps.astype(np.float64))
         ranks, similar = np.zeros((2, len(maps), len(groups)))
+        even: dict[str, list[str]] = {}
         names, drawn = list[str](), list[str]()
         with progress(len(groups), "randomisation") as advance:
             for stage, group in enumerate(groups):
@@ -82,7 +84,9 @@ class Randomisation:
                 for image, (one, other) in enumerate(zip(maps, others, strict=True)):
                     ranks[image, stage] = rank_correlation(one, other)
                     similar[image, stage] = structural_similarity(one, other)
-                names.append(group[-1] if self.order == "cascading" else " ".join(dict.fromkeys([group[0], group[-1]])))
+                names.append(group[-1])
+                for image in np.flatnonzero(np.ptp(others.reshape(len(others), -1), axis=1) == 0):
+                    even.setdefault(attribution.names[image], []).append(names[-1])
                 advance(1)
         return measured(
             self,
@@ -90,6 +94,7 @@ class Randomisation:
             ranks.mean(axis=1),
             parts={"rank": ranks, "similarity": similar},
             stages=tuple(names),
+            notes=tuple(f"{name!r} has a constant map at {', '.join(stages)}" for name, stages in even.items()),
         )
 
     def _seen(self, maps: np.ndarray) -> np.ndarray:
