@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from eyeline.filling import LocalMean as LocalMean
     from eyeline.filling import SurroundingMean as SurroundingMean
     from eyeline.flip import flips as flips
+    from eyeline.interaction import interactions as interactions
     from eyeline.mask import GaussianMask as GaussianMask
     from eyeline.mask import LinearMask as LinearMask
+    from eyeline.methods import BaselineAgreement as BaselineAgreement
     from eyeline.methods import BlurIG as BlurIG
     from eyeline.methods import Deconvnet as Deconvnet
     from eyeline.methods import EigenCAM as EigenCAM
@@ -48,10 +50,14 @@ if TYPE_CHECKING:
     from eyeline.methods import HiResCAM as HiResCAM
     from eyeline.methods import IntegratedGradients as IntegratedGradients
     from eyeline.methods import LayerCAM as LayerCAM
+    from eyeline.methods import MultiScale as MultiScale
     from eyeline.methods import Occlusion as Occlusion
+    from eyeline.methods import Pairs as Pairs
+    from eyeline.methods import Rise as Rise
     from eyeline.methods import ScoreCAM as ScoreCAM
     from eyeline.methods import SmoothGrad as SmoothGrad
     from eyeline.methods import SmoothGradSquared as SmoothGradSquared
+    from eyeline.methods import Superpixels as Superpixels
     from eyeline.methods import VarGrad as VarGrad
     from eyeline.methods import explain as explain
     from eyeline.metrics.check import check as check
@@ -70,12 +76,13 @@ _HOMES = {
     "dataset": ["open_store", "run"],
     "filling": ["Inpaint", "LocalMean", "SurroundingMean"],
     "flip": ["flips"],
+    "interaction": ["interactions"],
     "mask": ["GaussianMask", "LinearMask"],
     "methods": [
-        "BlurIG", "Deconvnet", "EigenCAM", "ExpectedGradients", "GradCAM", "GradCAMPlusPlus", "Gradient",
-        "GradientInput", "GuidedBackpropagation", "GuidedGradCAM", "GuidedIG", "HiResCAM",
-        "IntegratedGradients", "LayerCAM", "Occlusion", "ScoreCAM", "SmoothGrad", "SmoothGradSquared",
-        "VarGrad", "explain",
+        "BaselineAgreement", "BlurIG", "Deconvnet", "EigenCAM", "ExpectedGradients", "GradCAM", "GradCAMPlusPlus",
+        "Gradient", "GradientInput", "GuidedBackpropagation", "GuidedGradCAM", "GuidedIG", "HiResCAM",
+        "IntegratedGradients", "LayerCAM", "MultiScale", "Occlusion", "Pairs", "Rise", "ScoreCAM", "SmoothGrad",
+        "SmoothGradSquared", "Superpixels", "VarGrad", "explain",
     ],
     "metrics.check": ["check"],
     "models.load": ["load"],

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from eyeline._typing import Maps
 from eyeline.attribution import Attribution
 from eyeline.errors import InputError, UnsupportedError
+from eyeline.pairs import PairWindows
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +30,8 @@ class Flips:
 def flips(attribution: Attribution) -> Flips:
     """Return where the best class changes, and to what.
 
-    With `keep=True` the windows are what is left to see: the share is that of the windows that alone do not give the
-    clean image's class.
+    With `keep=True`, and for RISE's masks, the windows are what is left to see: the share is that of the windows that
+    alone do not give the clean image's class.
 
     Raises:
         UnsupportedError: the method keeps no sweep.
@@ -49,6 +50,10 @@ def flips(attribution: Attribution) -> Flips:
         raise UnsupportedError(
             f"flips() must have a sweep to read from, but the method {attribution.method.get('name')!r} keeps none. "
             "Use method='occlusion'."
+        )
+    if isinstance(sweep.regions, PairWindows):
+        raise UnsupportedError(
+            "flips() must have regions that are covered one by one, but got pairs. Use method='occlusion'."
         )
     classes = sweep.scores.shape[2]
     if classes < 2:

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from eyeline._typing import Boxes, Maps, Scores
+from eyeline.cells import Cells
+from eyeline.pairs import PairWindows
 from eyeline.region import Arrays, Labels, Regions, SoftWindows, Together, Windows
 from eyeline.window import Overlap
 
@@ -17,7 +19,13 @@ drop: the clean score minus the covered one (kept regions: their score minus the
 score: the score of the covered image. complement: 1 minus that.
 """
 
-KINDS: dict[str, type[Any]] = {"windows": Windows, "softwindows": SoftWindows, "labels": Labels}
+KINDS: dict[str, type[Any]] = {
+    "windows": Windows,
+    "softwindows": SoftWindows,
+    "labels": Labels,
+    "cells": Cells,
+    "pairwindows": PairWindows,
+}
 """Regions that a file may hold, by name; their arrays are their fields."""
 
 

@@ -12,7 +12,8 @@ import eyeline
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.methods import METHODS
 from eyeline.methods.base import settings
-from eyeline.methods.stored import having, rebuilt, replaced
+from eyeline.methods.inner import having, replaced
+from eyeline.methods.stored import rebuilt
 from eyeline.metrics import BaselineAgreement, Randomisation, SeedAgreement, again, randomisation
 from eyeline.metrics.randomisation import grouped
 from eyeline.models import torch_random

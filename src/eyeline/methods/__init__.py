@@ -15,15 +15,24 @@ from eyeline.methods.gradient import Gradient, GradientInput
 from eyeline.methods.guided import GuidedIG
 from eyeline.methods.integrated import IntegratedGradients
 from eyeline.methods.occlusion import Occlusion
+from eyeline.methods.pairs import Pairs
 from eyeline.methods.presets import PRESETS, preset_settings
 from eyeline.methods.relus import Deconvnet, GuidedBackpropagation, GuidedGradCAM
+from eyeline.methods.rise import Rise
 from eyeline.methods.scorecam import ScoreCAM
 from eyeline.methods.smooth import SmoothGrad, SmoothGradSquared, VarGrad
+from eyeline.methods.superpixels import Superpixels
+from eyeline.methods.together import BaselineAgreement, MultiScale
 from eyeline.models.base import Model
 from eyeline.models.load import load
 
 METHODS: dict[str, type[Any]] = {
     "occlusion": Occlusion,
+    "superpixels": Superpixels,
+    "multiscale": MultiScale,
+    "baselineagreement": BaselineAgreement,
+    "pairs": Pairs,
+    "rise": Rise,
     "gradient": Gradient,
     "gradientinput": GradientInput,
     "integratedgradients": IntegratedGradients,
@@ -48,6 +57,7 @@ METHODS: dict[str, type[Any]] = {
 __all__ = [
     "METHODS",
     "PRESETS",
+    "BaselineAgreement",
     "BlurIG",
     "Deconvnet",
     "EigenCAM",
@@ -63,10 +73,14 @@ __all__ = [
     "IntegratedGradients",
     "LayerCAM",
     "Method",
+    "MultiScale",
     "Occlusion",
+    "Pairs",
+    "Rise",
     "ScoreCAM",
     "SmoothGrad",
     "SmoothGradSquared",
+    "Superpixels",
     "VarGrad",
     "build",
     "explain",

@@ -1,22 +1,21 @@
 """From what a result says of its method back to the method: metrics make a map again, of another image or network."""
 
 import ast
-import dataclasses
 from typing import Any, get_type_hints
 
-from eyeline import baseline
+from eyeline import baseline, mask
 from eyeline.attribution import Attribution
 from eyeline.errors import InputError
 from eyeline.methods import METHODS
 from eyeline.methods.base import Method, settings
 
-BASELINES = {kind.__name__: kind for kind in baseline.BASELINES.values()}
+PARTS = {kind.__name__: kind for kind in (*baseline.BASELINES.values(), *mask.MASKS.values())}
 
 
 def rebuilt(attribution: Attribution) -> Method:
     """Return the method that made the maps, with all its settings.
 
-    Nothing is evaluated: what stands for a setting is read as literals, baselines and methods.
+    Nothing is evaluated: what stands for a setting is read as literals, baselines, masks and methods.
 
     Raises:
         InputError: settings that are not words and numbers, such as another picture as the baseline.
@@ -46,23 +45,6 @@ def rebuilt(attribution: Attribution) -> Method:
     return method
 
 
-def having(method: Any, name: str) -> Method | None:
-    """Return the method, or the one that it wraps, that has a setting of this name; None where none has."""
-    if name in {field.name for field in dataclasses.fields(method)}:
-        found: Method = method
-        return found
-    inner = getattr(method, "inner", None)
-    return having(inner, name) if dataclasses.is_dataclass(inner) else None
-
-
-def replaced(method: Any, name: str, value: object) -> Method:
-    """Return a copy of the method with another value of a setting, which may be that of the method it wraps."""
-    if name in {field.name for field in dataclasses.fields(method)}:
-        changed: Method = dataclasses.replace(method, **{name: value})
-        return changed
-    return dataclasses.replace(method, inner=replaced(method.inner, name, value))  # type: ignore[no-any-return]
-
-
 def _value(value: Any, readable: bool = True) -> Any:
     if isinstance(value, list):
         return tuple(_value(each, readable) for each in value)
@@ -72,9 +54,9 @@ def _value(value: Any, readable: bool = True) -> Any:
 
 
 def _node(node: ast.expr) -> Any:
-    """Read a literal, a tuple of such, or a baseline or method with its settings."""
+    """Read a literal, a tuple of such, or a baseline, mask or method with its settings."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-        kinds: dict[str, Any] = {**BASELINES, **{kind.__name__: kind for kind in METHODS.values()}}
+        kinds: dict[str, Any] = {**PARTS, **{kind.__name__: kind for kind in METHODS.values()}}
         if node.func.id not in kinds:
             raise ValueError(node.func.id)
         return kinds[node.func.id](**{each.arg: _node(each.value) for each in node.keywords if each.arg})

@@ -11,8 +11,8 @@ from eyeline.baseline import Baseline, Blur, Constant, Mean
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.methods.base import Method
 from eyeline.methods.checks import at_least
+from eyeline.methods.inner import having, replaced
 from eyeline.methods.progress import progress
-from eyeline.methods.stored import having, replaced
 from eyeline.metrics.again import again, check_method, method_of
 from eyeline.metrics.base import Direction, Measured, enter, measured
 from eyeline.metrics.similarity import rank_correlation

@@ -1,0 +1,152 @@
+"""Several runs of one method as one: window sizes, or baselines; the map is the mean of theirs."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eyeline._numbers import whole
+from eyeline.attribution import Attribution
+from eyeline.baseline import Baseline, Blur, Constant, Mean
+from eyeline.errors import InputError
+from eyeline.methods.base import Method, enter, result
+from eyeline.methods.checks import at_least
+from eyeline.methods.inner import having, replaced
+from eyeline.methods.occlusion import Occlusion
+from eyeline.models.base import Model
+from eyeline.region import Together
+from eyeline.sweep import Sweep
+
+PLAIN = Occlusion()
+THREE = (Blur(), Constant(), Mean())
+"""A blurred image, mid grey, which demands images within 0..1, and the image's mean."""
+
+
+@dataclass(frozen=True)
+class MultiScale:
+    """Average occlusion over window sizes: `A(p) = mean over sizes k of A_k(p)`, A_k the map of that size alone.
+
+    Every size counts alike, however many windows it has: small ones say where, large ones whether covering a little
+    was not enough. `further["deviation"]` is the standard deviation over the sizes, in the unit of the scores,
+    `further["agreement"]` the share of the sizes whose map has the sign of the mean. The cost is that of all runs.
+
+    Args:
+        inner: a method with windows, and its settings; in the command as occlusion:measure=drop. Its stride is that of
+            every size; None means a quarter of each.
+        windows: sizes in pixels, the same on every axis. None means an eighth, a quarter and a half of the shorter
+            side.
+
+    Raises:
+        InputError: no size; an inner method without windows; what the inner method refuses.
+    """
+
+    inner: Method = PLAIN
+    windows: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.windows is not None:
+            given = self.windows if isinstance(self.windows, Sequence | np.ndarray) else (self.windows,)
+            object.__setattr__(self, "windows", tuple(int(each) if whole(each) else each for each in given))
+            if not self.windows:
+                raise InputError("windows must hold at least one size, but got none. Leave it out for the default.")
+            for each in self.windows:
+                at_least(1, windows=each)
+        _check(self.inner, "window")
+
+    def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
+        given = enter(self, model, images)
+        shorter = min(given.images.shape[1:-1])
+        sizes = self.windows or tuple(max(1, round(shorter / part)) for part in (8, 4, 2))
+        inners = [replaced(self.inner, "window", each) for each in sizes]
+        return together(dataclasses.replace(self, windows=sizes), inners, model, given, target, "window sizes")
+
+
+@dataclass(frozen=True)
+class BaselineAgreement:
+    """Run a method with several baselines: `A(p) = mean over baselines b of A_b(p)`, and say how far they agree.
+
+    What covering shows depends on what is put in its place: a grey square is an object of its own, a blurred one may
+    hide too little. `further["deviation"]` is the standard deviation over the baselines, in the unit of the scores,
+    `further["agreement"]` the share of them, 0 to 1, whose map has the sign of the mean: where it is not 1 the sign
+    rests on the choice of the baseline. The cost is that of all runs.
+
+    Args:
+        inner: a method that covers, and its settings; in the command as superpixels:segments=40.
+        baselines: in image space; two or more.
+
+    Raises:
+        InputError: fewer than two baselines; an inner method that covers nothing; what the inner method refuses.
+    """
+
+    inner: Method = PLAIN
+    baselines: tuple[Baseline, ...] = THREE
+
+    def __post_init__(self) -> None:
+        given = self.baselines
+        object.__setattr__(self, "baselines", tuple(given) if isinstance(given, list | tuple) else (given,))
+        if len(self.baselines) < 2:
+            raise InputError(
+                f"baselines must be two or more, so that they can be compared, but got {len(self.baselines)}. "
+                "Pass for example (eyeline.Blur(), eyeline.Constant(0.5))."
+            )
+        _check(self.inner, "baseline")
+
+    def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
+        given = enter(self, model, images)
+        inners = [replaced(self.inner, "baseline", each) for each in self.baselines]
+        return together(self, inners, model, given, target, "baselines")
+
+
+def _check(method: Any, name: str) -> None:
+    """Check that the method, or one that it wraps, has a setting of this name."""
+    if not dataclasses.is_dataclass(method) or having(method, name) is None:
+        raise InputError(
+            f"inner must be a method that covers and has a {name}, but got {method!r}. Pass for example Occlusion()."
+        )
+
+
+def together(method: Any, inners: list[Method], model: Model, given: Any, target: object, what: str) -> Attribution:
+    """Run the methods one after the other, and make one result of their sweeps.
+
+    Raises:
+        InputError: one of them keeps no sweep.
+    """
+    began = time.perf_counter()
+    found = [inner(model, given, target) for inner in inners]
+    sweeps = [each.sweep for each in found if each.sweep is not None]
+    if len(sweeps) < len(found):
+        raise InputError(f"inner must be a method that covers, but got {inners[0]!r}. Pass for example Occlusion().")
+    first, (clean, weights) = sweeps[0], (found[0].scores, found[0].weights)
+    regions = Together(tuple(each.regions for each in sweeps))
+    scores = np.concatenate([each.scores for each in sweeps], axis=1)
+    sweep = Sweep(regions, scores, _reference(sweeps), first.measure, first.overlap, first.keep)
+    told = [each.provenance for each in found]
+    return result(
+        method,
+        model,
+        given,
+        scores=clean,
+        weights=weights,
+        maps=sweep.maps(weights, given.images.shape[1:-1]),
+        quantity=lambda unit: f"{found[0].quantity}, mean over {len(found)} {what}",
+        ran={
+            "engine": ", ".join(dict.fromkeys(each["engine"] for each in told)),
+            f"{regions.word}s": len(regions),
+            "runs": [round(each["seconds"], 3) for each in told],
+        },
+        began=began,
+        sweep=sweep,
+    )
+
+
+def _reference(sweeps: list[Sweep]) -> np.ndarray:
+    """Return one reference for all regions where the sweeps share it, else one for each region."""
+    references = [each.reference for each in sweeps]
+    if all(each.ndim == 2 and np.array_equal(each, references[0]) for each in references):
+        return references[0]
+    rows = [each if each.ndim == 3 else each[:, None] for each in references]
+    shapes = [each.scores.shape for each in sweeps]
+    return np.concatenate([np.broadcast_to(row, shape) for row, shape in zip(rows, shapes, strict=True)], axis=1)
