@@ -117,12 +117,28 @@ def test_slic_is_that_of_scikit_image():
         (labels() + 1, "without a hole, but got no pixel of 0"),
         (labels() - 1, "without a hole, but got the number -1"),
         (labels() / 2, "labels must hold whole numbers, but got float64"),
-        ("slic", "labels must hold whole numbers, but got <U4"),
+        ("slic", "labels must be a file that can be read, but got 'slic'"),
     ],
 )
 def test_label_images_that_do_not_fit(given, sentence):
     with pytest.raises(InputError, match=sentence):
         eyeline.Superpixels(given)(load(), IMAGES)
+
+
+@pytest.mark.parametrize("name", ["labels.npy", "labels.png"])
+def test_label_images_in_files(name, tmp_path):
+    from PIL import Image
+
+    np.save(tmp_path / "labels.npy", labels())
+    Image.fromarray(labels().astype(np.uint8)).save(tmp_path / "labels.png")
+    found = eyeline.Superpixels(str(tmp_path / name), baseline=GREY)(load(), IMAGES)
+    np.testing.assert_array_equal(found.maps, eyeline.Superpixels(labels(), baseline=GREY)(load(), IMAGES).maps)
+    Image.new("RGB", (10, 8)).save(tmp_path / "colours.png")
+    with pytest.raises(InputError, match="a picture of labels must have one channel"):
+        eyeline.Superpixels(tmp_path / "colours.png")
+    np.save(tmp_path / "pickled.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(InputError, match="labels must be a file that can be read"):
+        eyeline.Superpixels(tmp_path / "pickled.npy")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ RANKS = {
     "errors": 0, "_typing": 0, "_numbers": 0, "window": 0.5,
     "_files": 0.5, "limits": 0.5, "_pictures": 0.6, "_transforms": 0.6, "_arrays": 0.7,
     "filling": 0.9, "baseline": 1, "target": 1, "image": 1, "preprocess": 1, "colour": 1,
-    "region": 1, "mask": 1, "cells": 1.1, "pairs": 1.1, "sweep": 1.2,
+    "region": 1, "mask": 1, "labels": 1, "cells": 1.1, "pairs": 1.1, "sweep": 1.2,
     "attribution": 1.5,  # the result is made of the things of rank 1
     "flip": 1.6, "interaction": 1.6,
     "incremental": 2,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eyeline import baseline, mask
+from eyeline.labels import LabelImage, as_labels
 
 
 def sizes(text: str) -> int | tuple[int, ...]:
@@ -22,6 +23,7 @@ def baselines(text: str) -> tuple[baseline.Baseline, ...]:
 READERS: dict[Any, tuple[str, str, Callable[[str], Any]]] = {
     baseline.Baseline: ("WORD[:NUMBER]", "a baseline", baseline.parse),
     mask.Mask: ("WORD[:NUMBER]", "a mask", mask.parse),
+    LabelImage: ("PATH", "a label image", as_labels),
     tuple[baseline.Baseline, ...]: ("WORD[:NUMBER],...", "baselines, for example constant:0,blur:12", baselines),
     tuple[int, ...]: ("PIXELS[,PIXELS]", "whole numbers of pixels, for example 8 or 8,16", sizes),
     int: ("INTEGER", "a whole number", int),

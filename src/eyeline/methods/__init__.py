@@ -28,11 +28,6 @@ from eyeline.models.load import load
 
 METHODS: dict[str, type[Any]] = {
     "occlusion": Occlusion,
-    "superpixels": Superpixels,
-    "multiscale": MultiScale,
-    "baselineagreement": BaselineAgreement,
-    "pairs": Pairs,
-    "rise": Rise,
     "gradient": Gradient,
     "gradientinput": GradientInput,
     "integratedgradients": IntegratedGradients,
@@ -42,6 +37,11 @@ METHODS: dict[str, type[Any]] = {
     "smoothgrad": SmoothGrad,
     "smoothgradsquared": SmoothGradSquared,
     "vargrad": VarGrad,
+    "superpixels": Superpixels,
+    "multiscale": MultiScale,
+    "baselineagreement": BaselineAgreement,
+    "pairs": Pairs,
+    "rise": Rise,
     "guidedbackpropagation": GuidedBackpropagation,
     "deconvnet": Deconvnet,
     "gradcam": GradCAM,

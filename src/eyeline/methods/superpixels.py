@@ -1,16 +1,15 @@
 """Occlusion by regions that follow the picture: superpixels, or any label image."""
 
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 from jaxtyping import Int
 
 from eyeline._numbers import number
-from eyeline._typing import Images
 from eyeline.attribution import Attribution
 from eyeline.baseline import Baseline, Blur
 from eyeline.errors import InputError, require
+from eyeline.labels import LabelImage, as_labels
 from eyeline.methods.checks import at_least
 from eyeline.methods.covers import Covers
 from eyeline.methods.paths import Path
@@ -28,9 +27,9 @@ class Superpixels:
     engine recomputes what the box around a region can change.
 
     Args:
-        labels: a label image, (*space) for every image or (n, *space): whole numbers 0, 1, 2, ... without a hole, one
-            for each region, in parts or in one piece. None means superpixels by SLIC (scikit-image), which groups
-            near pixels of near colours; images are given to it with values from 0 to 1.
+        labels: a label image, an array (*space) for every image or (n, *space), or a file: whole numbers 0, 1, 2, ...
+            without a hole, one for each region, in parts or in one piece. None means superpixels by SLIC
+            (scikit-image), which groups near pixels of near colours; images are given to it with values from 0 to 1.
         segments: superpixels wanted, about; not used with labels.
         compactness: of superpixels: the larger, the squarer; not used with labels.
         baseline: what replaces the covered pixels.
@@ -51,7 +50,7 @@ class Superpixels:
         Achanta et al.: SLIC superpixels compared to state-of-the-art superpixel methods, IEEE PAMI 34, 2012.
     """
 
-    labels: "LabelImage | Int[np.ndarray, '*n_space'] | None" = None
+    labels: LabelImage | Int[np.ndarray, "*n_space"] | str | None = None
     segments: int = 60
     compactness: float = 10.0
     baseline: Baseline = Blur()
@@ -69,7 +68,7 @@ class Superpixels:
                 f"compactness must be a number above 0, but got {self.compactness!r}. Leave it out for 10."
             )
         if self.labels is not None and not isinstance(self.labels, LabelImage):
-            object.__setattr__(self, "labels", LabelImage(np.asarray(self.labels)))
+            object.__setattr__(self, "labels", as_labels(self.labels))
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         run = Covers(self, model, images, target)
@@ -78,65 +77,6 @@ class Superpixels:
         else:
             regions = Labels(np.stack([_slic(each, self.segments, self.compactness) for each in run.pixels]))
         return run(regions, measure=self.measure, keep=self.keep)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class LabelImage:
-    """A label image as a setting: it can be compared, hashed and printed.
-
-    Raises:
-        InputError: numbers that are not whole, negative, or leave one out.
-    """
-
-    pixels: Int[np.ndarray, "*n_space"]
-
-    def __post_init__(self) -> None:
-        pixels = self.pixels
-        if pixels.dtype.kind not in "iu" or not pixels.size:
-            raise InputError(
-                f"labels must hold whole numbers, but got {pixels.dtype} of shape {pixels.shape}. "
-                "Pass for example skimage.segmentation.slic(image, start_label=0)."
-            )
-        object.__setattr__(self, "pixels", pixels.astype(np.int64))
-
-    def of(self, images: Images) -> Int[np.ndarray, "n *space"]:
-        """Return the labels of each image.
-
-        Raises:
-            InputError: another size, or a hole in the numbers.
-        """
-        shape = images.shape[:-1]
-        if self.pixels.shape not in (shape, shape[1:]):
-            raise InputError(
-                f"labels must have the images' size {shape[1:]}, or one label image for each of them {shape}, but got "
-                f"{self.pixels.shape}. Make them from the fitted image: attribution.images."
-            )
-        found = np.broadcast_to(self.pixels, shape)
-        for image, own in enumerate(found if self.pixels.ndim == len(shape) else found[:1]):
-            _check(own, image)
-        return found
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, LabelImage) and np.array_equal(self.pixels, other.pixels)
-
-    def __hash__(self) -> int:
-        return hash((self.pixels.shape, self.pixels.tobytes()))
-
-    def __repr__(self) -> str:
-        digest = blake2b(np.ascontiguousarray(self.pixels).tobytes(), digest_size=6).hexdigest()
-        return f"LabelImage(shape={self.pixels.shape}, blake2b={digest})"
-
-
-def _check(labels: Int[np.ndarray, "*space"], image: int) -> None:
-    found = np.unique(labels)
-    if np.array_equal(found, np.arange(len(found))):
-        return
-    hole = int(np.flatnonzero(~np.isin(np.arange(len(found)), found))[0])
-    what = f"the number {found[0]}" if found[0] < 0 else f"no pixel of {hole} and one of {found[-1]}"
-    raise InputError(
-        f"labels must be 0, 1, 2, ... without a hole, but got {what} (image {image}). "
-        "Renumber them: numpy.unique(labels, return_inverse=True)[1].reshape(labels.shape)."
-    )
 
 
 def _slic(image: np.ndarray, segments: int, compactness: float) -> Int[np.ndarray, "*space"]:

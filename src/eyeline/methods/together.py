@@ -35,7 +35,7 @@ class MultiScale:
 
     Args:
         inner: a method with windows, and its settings; in the command as occlusion:measure=drop. Its stride is that of
-            every size; None means a quarter of each.
+            every size; left out, a quarter of each.
         windows: sizes in pixels, the same on every axis. None means an eighth, a quarter and a half of the shorter
             side.
 
