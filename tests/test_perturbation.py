@@ -11,6 +11,7 @@ from eyeline import cells
 from eyeline.cells import Cells, draw
 from eyeline.errors import InputError, MissingDependencyError, UnsupportedError
 from eyeline.methods import build
+from eyeline.methods.counts import positions
 from eyeline.region import Labels
 
 SIZE = (8, 10)
@@ -456,6 +457,22 @@ METHODS = {
     "baselineagreement": eyeline.BaselineAgreement(eyeline.Occlusion(4)),
     "pairs": eyeline.Pairs(5),
 }
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_run_takes_is_known_before(name):
+    asked = []
+
+    def counting(images):
+        asked.append(len(images))
+        return curved(images)
+
+    METHODS[name](load(counting), IMAGES[:1], 0)
+    runs = {"multiscale": 2, "baselineagreement": 3}.get(name, 1)
+    extra = runs * (2 if name == "rise" else 1)  # the clean image, and for RISE the covered one
+    assert sum(asked) == positions(METHODS[name], SIZE) + extra
+    assert positions(eyeline.SmoothGrad(METHODS[name], samples=4), SIZE) == 4 * positions(METHODS[name], SIZE)
+    assert positions(eyeline.Gradient(), SIZE) == 0
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -12,8 +12,8 @@ from eyeline.errors import InputError
 from eyeline.methods import METHODS, Method, build
 from eyeline.methods.base import choices
 
-HIDDEN = ("batch", "memory", "engine", "verify")
-"""What the server decides: how a map is computed, which changes none of its numbers."""
+HIDDEN = ("batch", "memory", "engine", "verify", "labels")
+"""What the server decides: how a map is computed, which changes none of its numbers. `labels` would open its files."""
 
 FIRST = 3
 """Settings of a method that stand open; the others unfold."""

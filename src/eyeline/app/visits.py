@@ -18,7 +18,8 @@ from eyeline.attribution import Attribution
 from eyeline.errors import InputError
 from eyeline.filling import Filling
 from eyeline.image import Batch
-from eyeline.methods import Method, Occlusion
+from eyeline.methods import Method
+from eyeline.methods.counts import positions
 from eyeline.methods.covering import Covering, Mask
 from eyeline.models.base import Model
 
@@ -214,7 +215,7 @@ def _bounded(method: Method, batch: Batch) -> None:
     Raises:
         InputError: more windows than WINDOWS.
     """
-    count = len(method.regions(batch.images.shape[1:-1])) if isinstance(method, Occlusion) else 0
+    count = positions(method, batch.images.shape[1:-1])
     if count > WINDOWS:
         raise InputError(
             f"a map must have at most {WINDOWS:,} windows here, but this one has {count:,}. "

@@ -173,6 +173,9 @@ def parted(text: str) -> tuple[str, dict[str, str]]:
 def _method(text: str) -> Method:
     name, given = parted(text)
     known(name, given)
+    for key in given:
+        if metavar(get_type_hints(METHODS[name])[key]) == "PATH":  # text from anywhere, so it opens no file
+            raise InputError(f"{key} is a file, to be given in Python, but got it inside another method: {text!r}.")
     return build(name, settings(METHODS, name, given))
 
 

@@ -70,6 +70,11 @@ class Superpixels:
         if self.labels is not None and not isinstance(self.labels, LabelImage):
             object.__setattr__(self, "labels", as_labels(self.labels))
 
+    @property
+    def count(self) -> int:
+        """How many regions an image has: exactly by labels, about so many by SLIC."""
+        return int(self.labels.pixels.max()) + 1 if isinstance(self.labels, LabelImage) else self.segments
+
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         run = Covers(self, model, images, target)
         if isinstance(self.labels, LabelImage):

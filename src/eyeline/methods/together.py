@@ -58,10 +58,17 @@ class MultiScale:
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         given = enter(self, model, images)
-        shorter = min(given.images.shape[1:-1])
-        sizes = self.windows or tuple(max(1, round(shorter / part)) for part in (8, 4, 2))
-        inners = [replaced(self.inner, "window", each) for each in sizes]
-        return together(dataclasses.replace(self, windows=sizes), inners, model, given, target, "window sizes")
+        size = given.images.shape[1:-1]
+        stored = dataclasses.replace(self, windows=self.sizes(size))
+        return together(stored, self.inners(size), model, given, target, "window sizes")
+
+    def sizes(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the windows for an image of so many pixels per axis."""
+        return self.windows or tuple(max(1, round(min(size) / part)) for part in (8, 4, 2))
+
+    def inners(self, size: tuple[int, ...]) -> list[Method]:
+        """Return the inner method with each of them."""
+        return [replaced(self.inner, "window", each) for each in self.sizes(size)]
 
 
 @dataclass(frozen=True)
