@@ -33,9 +33,12 @@ MODULES = {
 """Page -> title, and modules whose own public names it shows."""
 
 HOMES = {
-    "calls": ("Open and explain", ("models.load", "methods", "attribution", "flip", "page", "page.notebook")),
+    "calls": (
+        "Open and explain",
+        ("models.load", "methods", "attribution", "flip", "interaction", "page", "page.notebook"),
+    ),
     "targets": ("Targets", ("target",)),
-    "baselines": ("Baselines", ("baseline",)),
+    "baselines": ("Baselines and masks", ("baseline", "filling", "mask")),
     "preprocessing": ("Preprocessing", ("preprocess",)),
 }
 """Page -> title, and the modules whose names at the top of eyeline it shows."""

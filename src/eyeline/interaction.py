@@ -35,6 +35,14 @@ def interactions(attribution: Attribution) -> Interactions:
 
     Raises:
         UnsupportedError: the method covers no pairs.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images.max(axis=(1, 2)), input_size=(1, 2))  # either pixel is enough
+        >>> image = np.ones((1, 2, 1), dtype=np.float32)
+        >>> found = eyeline.Pairs(window=1, baseline=eyeline.Constant(0))(model, image)
+        >>> eyeline.interactions(found).matrix.tolist()
+        [[[0.0, 1.0], [1.0, 0.0]]]
     """
     sweep = attribution.sweep
     if sweep is None or not isinstance(sweep.regions, PairWindows):

@@ -44,6 +44,13 @@ class Pairs:
     References:
         Grabisch, Roubens: An axiomatic approach to the concept of interaction among players in cooperative games, 1999,
         of which this is the interaction in the presence of all other players.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images.prod(axis=(1, 2)), input_size=(1, 2))  # both pixels are needed
+        >>> image = np.ones((1, 2, 1), dtype=np.float32)
+        >>> eyeline.Pairs(window=1, baseline=eyeline.Constant(0))(model, image).maps.tolist()
+        [[[0.0, -1.0]]]
     """
 
     window: Size | None = None

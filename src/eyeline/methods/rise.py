@@ -48,6 +48,14 @@ class Rise:
     References:
         Petsiuk, Das, Saenko: RISE: Randomized Input Sampling for Explanation of Black-box Models, BMVC 2018,
         section 3.2.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images[:, 0, :1, 0], input_size=(1, 2))  # the score is the first pixel
+        >>> image = np.ones((1, 2, 1), dtype=np.float32)
+        >>> found = eyeline.Rise(masks=500, cells=(1, 2), baseline=eyeline.Constant(0))(model, image)
+        >>> [round(float(each), 1) for each in found.maps[0, 0]]  # the second shares half of its mask with the first
+        [1.0, 0.7]
     """
 
     masks: int = 4000

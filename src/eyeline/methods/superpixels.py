@@ -48,6 +48,13 @@ class Superpixels:
 
     References:
         Achanta et al.: SLIC superpixels compared to state-of-the-art superpixel methods, IEEE PAMI 34, 2012.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images.sum(axis=(1, 2)), input_size=(2, 2))
+        >>> image, labels = np.ones((2, 2, 1), dtype=np.float32), np.array([[0, 0], [0, 1]])
+        >>> eyeline.Superpixels(labels, baseline=eyeline.Constant(0))(model, image).maps.tolist()
+        [[[3.0, 3.0], [3.0, 1.0]]]
     """
 
     labels: LabelImage | Int[np.ndarray, "*n_space"] | str | None = None

@@ -41,6 +41,16 @@ class MultiScale:
 
     Raises:
         InputError: no size; an inner method without windows; what the inner method refuses.
+
+    References:
+        Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014, section 4.2, for one size.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images.sum(axis=(1, 2)), input_size=(2, 2))
+        >>> method = eyeline.MultiScale(eyeline.Occlusion(baseline=eyeline.Constant(0)), windows=(1, 2))
+        >>> method(model, np.ones((2, 2, 1), dtype=np.float32)).maps.tolist()  # the mean of 1 and 4
+        [[[2.5, 2.5], [2.5, 2.5]]]
     """
 
     inner: Method = PLAIN
@@ -86,6 +96,17 @@ class BaselineAgreement:
 
     Raises:
         InputError: fewer than two baselines; an inner method that covers nothing; what the inner method refuses.
+
+    References:
+        Sturmfels, Lundberg, Lee: Visualizing the Impact of Feature Attribution Baselines, Distill, 2020.
+
+    Examples:
+        >>> import numpy as np, eyeline
+        >>> model = eyeline.load(lambda images: images.sum(axis=(1, 2)), input_size=(2, 2))
+        >>> found = eyeline.BaselineAgreement(baselines=(eyeline.Constant(0), eyeline.Constant(1)))(
+        ...     model, np.full((2, 2, 1), 0.25, dtype=np.float32))
+        >>> float(found.maps[0, 0, 0]), float(found.further["agreement"][0, 0, 0])  # the mean of 0.25 and -0.75
+        (-0.25, 0.5)
     """
 
     inner: Method = PLAIN
