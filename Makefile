@@ -10,8 +10,8 @@ MAIN        = .venv/bin/python
 KERAS_TESTS = tests/test_keras.py tests/test_keras_graph.py tests/test_keras_layers.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py \
               tests/test_lecture.py
 
-.PHONY: demo lecture test test-tensorflow test-jax test-peers test-keras-peers test-browser check lint format docs \
-        pictures bench bench-engine clean
+.PHONY: demo explorer lecture test test-tensorflow test-jax test-peers test-keras-peers test-browser check lint format \
+        docs pictures screens bench bench-engine clean
 
 # A virtual environment in the target's folder, eyeline editable in it; torch first, so that the chosen build is kept.
 define install
@@ -50,6 +50,9 @@ $(ENVIRONMENTS:%=%/.ready): pyproject.toml constraints.txt $(NATIVE)
 demo: .venv/.ready
 	.venv/bin/eyeline demo
 
+explorer: .venv/.ready
+	.venv/bin/eyeline serve
+
 lecture: .venv/.ready
 	.venv/bin/eyeline lecture
 
@@ -73,6 +76,10 @@ test-keras-peers: .venv-keras-peers/.ready
 test-browser: .venv-browser/.ready
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq --yes chromium)
 	.venv-browser/bin/python -m pytest tests/browser
+
+# The pictures of docs/explorer.md.
+screens: .venv-browser/.ready
+	.venv-browser/bin/python docs/make_screens.py
 
 # Everything that the main environment can say. Ranks, examples of docs and README are among the tests.
 check: lint test

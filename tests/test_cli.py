@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import inspect
+import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -22,6 +24,7 @@ from eyeline import cli
 from eyeline.attribution import Attribution
 from eyeline.baseline import Blur, Constant
 from eyeline.command import flags as making
+from eyeline.command import places
 from eyeline.command import rows as table
 from eyeline.command import run as running
 from eyeline.command import words as wording
@@ -267,7 +270,9 @@ def test_text_that_does_not_fit_is_a_sentence(chosen, name, text, sentence):
 
 def test_lists_of_words_are_split_at_commas():
     assert making.settings({"": Writing}, "", {"format": "png, csv"}) == {"format": ("png", "csv")}
-    with pytest.raises(InputError, match=r"--format must be one of png, npz, csv, but got 'jpg'\. Did you mean 'png'"):
+    with pytest.raises(
+        InputError, match=r"--format must be one of png, npz, csv, html, but got 'jpg'\. Did you mean 'png'"
+    ):
         making.settings({"": Writing}, "", {"format": "png,jpg"})
 
 
@@ -611,7 +616,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(folder, run, mo
     def full(dir):  # the name that the library gives it
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(running.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(places.tempfile, "TemporaryFile", full)
     code, out, err = run("explain", "toy:model", "a.png", "--out", "there")
     assert (code, out) == (2, "")
     assert "--out must be a folder that can be made and written, but got 'there' (Permission denied)" in err
@@ -886,3 +891,22 @@ def test_a_preset_is_said_in_the_settings(folder, run):
     code, _, errors = run("explain", "toy:model", "a.png", *flags[:3], "captim")
     assert code == 2
     assert "Did you mean 'captum'?" in errors
+
+
+def test_one_page_holds_every_image_and_method(folder, run):
+    code, out, err = run("explain", "toy:model", "a.png", "b.png", *SMALL, "--format", "html")
+    assert (code, err) == (0, "")
+    assert out.endswith("All on one page: maps/report.html\n")
+    assert [each.name for each in Path("maps").iterdir()] == ["report.html"]
+    text = Path("maps/report.html").read_text(encoding="utf-8")
+    held = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert [each["name"] for each in held["images"]] == ["a.png", "b.png"]
+    assert [each["method"] for each in held["images"][0]["layers"]] == ["occlusion"]
+
+
+def test_a_refused_image_is_not_on_the_page_and_the_others_are(folder, run):
+    Path("bad.png").write_bytes(b"no picture")
+    code, out, err = run("explain", "toy:model", "bad.png", "b.png", *SMALL, "--format", "html")
+    assert code == 1
+    assert "bad.png" in err
+    assert out.endswith("All on one page: maps/report.html\n")

@@ -6,20 +6,11 @@ import json
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 import eyeline
+from eyeline.region import Labels
 
 NASTY = "</script><img src=x onerror=alert(1)>.png"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-background-networking"]
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
@@ -83,6 +74,26 @@ def test_the_value_under_the_pointer_is_the_stored_one(opened, settings):
     page = opened(attribution)
     for row, column in PLACES:
         assert value_at(page, row, column) == attribution.maps[0, row, column]
+
+
+def test_soft_windows_and_regions_are_laid_as_the_library_lays_them(opened):
+    attribution = swept(mask=eyeline.GaussianMask(0.25))
+    page = opened(attribution)
+    for row, column in PLACES:
+        assert value_at(page, row, column) == attribution.maps[0, row, column]
+    page.locator("#class").select_option(label="espresso")
+    assert value_at(page, 17, 5) == attribution.to(2).maps[0, 17, 5]
+    labels = np.indices((40, 32)).sum(axis=0)[None] // 9
+    regions = dataclasses.replace(
+        attribution.sweep, regions=Labels(labels), scores=attribution.sweep.scores[:, : labels.max() + 1]
+    )
+    found = dataclasses.replace(attribution, sweep=regions).to(1)
+    page = opened(found)
+    for row, column in PLACES:
+        assert value_at(page, row, column) == found.maps[0, row, column]
+    page.get_by_label("Where the best class changes").check()
+    assert value_at(page, 20, 30) == eyeline.flips(found).share[0, 20, 30]
+    assert "region" in page.locator("#readout").text_content()
 
 
 def test_a_wrong_value_is_seen(opened):

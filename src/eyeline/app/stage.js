@@ -105,14 +105,14 @@ const template = `
         <label v-show="isTwo"><input id="one-scale" type="checkbox" v-model="isShared" @change="drawMaps"> one scale for both</label></p>
       <div :class="{ columns: isTwo }">
         <div v-for="(panel, k) in panels" v-show="k === 0 || isTwo" :key="k" role="group" :aria-label="k ? 'Second map' : 'First map'" class="panel">
-          <div class="fields"><field :control="methodControl(panel)" :model-value="panel.method" @update:model-value="(name) => setMethod(panel, name)"></field>
+          <div><div class="fields"><field :control="methodControl(panel)" :model-value="panel.method" @update:model-value="(name) => setMethod(panel, name)"></field>
             <field v-for="each in method(panel).controls" :key="panel.method + each.name" :control="each" v-model="panel.settings[each.name]"></field></div>
           <details v-if="method(panel).more.length" class="more"><summary>More settings</summary><div class="fields">
             <field v-for="each in method(panel).more" :key="panel.method + each.name" :control="each" v-model="panel.settings[each.name]"></field></div></details>
           <p class="line"><button type="button" class="start" :id="'start-' + k" @click="start(k)">Start</button>
             <button type="button" :id="'stop-' + k" :disabled="!panel.state || isOver(panel)" @click="stop(k)">Stop</button>
             <progress v-show="panel.state" :value="panel.done" :max="panel.total || 1" :aria-label="k ? 'Progress of the second map' : 'Progress of the first map'"></progress></p>
-          <p class="status" role="status" :id="'state-' + k">{{ told(panel) }}</p>
+          <p class="status" role="status" :id="'state-' + k">{{ told(panel) }}</p></div><div>
           <canvas :id="'map-' + k" :ref="'map' + k" v-show="panel.map" tabindex="0" role="img" :aria-label="mapLabel(panel)" :aria-describedby="'readout-' + k"
             @pointermove="(event) => aim(event, k)" @pointerleave="aimAt(null)" @keydown="(event) => aimKey(event, k)"></canvas>
           <p class="readout" :id="'readout-' + k" :data-value="read(panel).value">{{ read(panel).text }}</p>
@@ -120,7 +120,7 @@ const template = `
             <div class="ends"><span>{{ legend(panel).low }}</span><span>{{ legend(panel).middle }}</span><span>{{ legend(panel).high }}</span></div>
             <p class="faint">{{ legend(panel).text }}</p></div>
           <p v-if="panel.state === 'done'" class="line saves">Download: <a v-for="kind in ['png', 'npz', 'html']" :key="kind" :href="saved(k, kind)" download>{{ { png: "picture (PNG)", npz: "numbers (NPZ)", html: "report (HTML)" }[kind] }}</a></p>
-          <details v-if="panel.line"><summary>How these numbers were made</summary><p class="faint">{{ panel.line }}</p></details>
+          <details v-if="panel.line"><summary>How these numbers were made</summary><p class="faint">{{ panel.line }}</p></details></div>
         </div>
       </div>
     </section>

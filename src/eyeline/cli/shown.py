@@ -20,8 +20,7 @@ def demo(
 
     Nothing is downloaded: network and photographs come with eyeline\\[demo]. About half a minute on one core.
     """
-    # Where other programs use the cores too, a thread on each of them is several times slower than on half of them.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    _threads()
     from eyeline.demo import run
 
     with usage():
@@ -46,6 +45,7 @@ def serve(
     Pictures stay on this machine, in memory, until the page is closed. Another --host than 127.0.0.1 lets everyone who
     can reach it use the page, without a password.
     """
+    _threads()
     from eyeline.app.serve import serve as serving
 
     with usage():
@@ -95,3 +95,8 @@ def methods() -> None:
     from eyeline.command import tables
 
     tables.methods(say)
+
+
+def _threads() -> None:
+    """Leave half of the cores to other programs: where they use them, a thread on each is several times slower."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eyeline.command.run import expanded
+from eyeline.command.places import expanded
 from eyeline.errors import Error, MissingDependencyError, UnsupportedError
 from eyeline.methods import Method
 from eyeline.metrics.check import Check, Checked

@@ -1,11 +1,8 @@
 """One run of `eyeline explain`: read, explain, write, say. A refused image never stops the others."""
 
-import os
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
 
 from PIL import Image
 
@@ -13,23 +10,25 @@ from eyeline import picture
 from eyeline.attribution import Attribution
 from eyeline.colour import SIDES, Style
 from eyeline.command import rows
-from eyeline.command.settings import Format, Writing
+from eyeline.command.places import bases, beside, expanded, prepared
+from eyeline.command.settings import Writing
 from eyeline.command.words import finding
 from eyeline.errors import Error, InputError, MissingDependencyError, UnsupportedError
-from eyeline.image import collect, files, original
+from eyeline.image import collect, original
 from eyeline.limits import Limits, limits
 from eyeline.methods import Method
 from eyeline.models.base import Model
+from eyeline.page import Report
 from eyeline.picture.legend import default_style
 from eyeline.picture.view import check
 
 Say = Callable[[str], None]
 
-LONGEST = 200
-"""Bytes of an image's name that results keep: most file systems take 255, and the method and a number follow."""
-
 ALL = "comparison"
 """What the picture of several methods is called."""
+
+REPORT = "report.html"
+"""What the page of all images and methods is called."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class Run:
         writing: what is written.
         say: takes a line for the reader.
         refuse: takes a sentence about an image that was refused.
+        report: gathers what its page shows, where that is written.
     """
 
     model: Model
@@ -65,6 +65,7 @@ class Run:
     writing: Writing
     say: Say
     refuse: Say
+    report: Report = field(default_factory=Report)
 
     def __call__(self, paths: Sequence[str]) -> int:
         """Explain every image and return the exit code.
@@ -105,7 +106,10 @@ class Run:
                 if self.writing.is_apart:
                     self._finish([waiting.pop()])
         finally:
-            self._finish(waiting)
+            try:
+                self._finish(waiting)
+            finally:
+                self._page()
         if count == len(paths):
             return 0
         return 2 if read and not count else 1
@@ -124,9 +128,11 @@ class Run:
                 check(attribution, 0)
             made.files[name] = []
             if "npz" in formats:
-                made.files[name].append(attribution.save(_with(named[name], "npz")))
+                made.files[name].append(attribution.save(beside(named[name], "npz")))
             if "csv" in formats:
-                made.files[name].append(rows.save(attribution, _with(named[name], "csv")))
+                made.files[name].append(rows.save(attribution, beside(named[name], "csv")))
+            if "html" in formats:
+                self.report.add(attribution)
             fit, words = attribution.fits[0], str(finding(attribution, 0))
             made.found[name] = words + (f" ({'; '.join(fit.notes)})" if fit is not None and fit.notes else "")
             made.attributions[name] = _slim(attribution)
@@ -152,6 +158,10 @@ class Run:
         if failed is not None:
             raise failed
 
+    def _page(self) -> None:
+        if len(self.report):
+            self.say(f"All on one page: {self.report.write(self.writing.out / REPORT)}")
+
     def _looks(self, done: Sequence[Done]) -> dict[str, tuple[Style, Limits]]:
         """Choose style and scale for each quantity, from all maps of it."""
         every, looks = [found for each in done for found in each.attributions.values()], {}
@@ -173,7 +183,7 @@ class Run:
             originals=[seen],
             titles=names if len(names) > 1 else None,
         )
-        return picture.save(drawn, _with(done.named.get(ALL, done.named[names[0]]), "png"))
+        return picture.save(drawn, beside(done.named.get(ALL, done.named[names[0]]), "png"))
 
     def _tell(self, done: Done, drawn: list[Path]) -> None:
         several = len(done.found) > 1
@@ -181,67 +191,10 @@ class Run:
             files = ", ".join(map(str, done.files[name] + ([] if several else drawn)))
             said = f"{done.path}, {name}: {found}" if several else f"{done.path}: {found}"
             self.say(f"{said} -> {files or 'no file'}" if files or not several else said)
-        if several:
+        if several and "png" in self.writing.format:
             self.say(f"{done.path}: side by side -> {drawn[0] if drawn else 'no file'}")
-
-
-def bases(paths: Sequence[str], method: str, folder: Path) -> list[Path]:
-    """Return one name per image, without its ending: `<stem>.<method>`, numbered where two would meet.
-
-    A name that would put a result in the place of one of the images is passed over too. Capitals do not tell
-    names apart, as some file systems do not.
-    """
-    taken = {_key(Path(path)) for path in paths}
-    made = []
-    for path in paths:
-        stem = "".join(each if each.isprintable() else "_" for each in Path(path).stem) or "image"
-        stem = stem.encode()[:LONGEST].decode(errors="ignore")
-        number, base = 1, folder / f"{stem}.{method}"
-        while {_key(_with(base, ending)) for ending in get_args(Format)} & taken:
-            number += 1
-            base = folder / f"{stem}-{number}.{method}"
-        taken |= {_key(_with(base, ending)) for ending in get_args(Format)}
-        made.append(base)
-    return made
-
-
-def expanded(paths: Sequence[str]) -> list[str]:
-    """Put the pictures of a folder, by name, in its place; one without pictures stays, to be refused in its turn."""
-    made: list[str] = []
-    for path in paths:
-        try:
-            made += [str(each) for each in files(path)] if os.path.isdir(path) else [path]
-        except InputError:
-            made.append(path)
-    return made
-
-
-def prepared(folder: Path) -> Path:
-    """Make the folder and try it, before the work starts that would be lost without it.
-
-    Raises:
-        InputError: it cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"--out must be a folder that can be made and written, but got {str(folder)!r} ({error.strerror}). "
-            "Choose another place."
-        ) from error
-    return folder
 
 
 def _slim(attribution: Attribution) -> Attribution:
     """Leave the windows out; what they measured stays, as the legend says it."""
     return attribution if attribution.sweep is None else replace(attribution, sweep=attribution.sweep.slim())
-
-
-def _with(base: Path, ending: str) -> Path:
-    return base.with_name(f"{base.name}.{ending}")
-
-
-def _key(path: Path) -> str:
-    return os.path.realpath(path).casefold()

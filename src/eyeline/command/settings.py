@@ -17,7 +17,7 @@ from eyeline.preprocess import Layout, as_preprocess
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 """Seconds of each unit of time."""
 
-Format = Literal["png", "npz", "csv"]
+Format = Literal["png", "npz", "csv", "html"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ class Writing:
         out: folder for the files, made where it is missing. Earlier results of the same name are replaced;
             images that this run explains never are.
         format: png is image and map side by side with a colour bar; npz is everything, for Attribution.load; csv
-            is one row per window, or per pixel for methods without windows.
+            is one row per window, or per pixel for methods without windows; html is one page of all images and
+            methods, report.html, to be read by pointing at it.
         style: how the picture is drawn. signed: red above 0, blue below; unsigned: the magnitude; spotlight:
             bright where the map is high; red: the red channel replaced by the map; map: the map alone. Left out:
             signed where a map has values below 0, otherwise unsigned.

@@ -12,7 +12,7 @@ from eyeline._typing import Maps
 from eyeline.attribution import Attribution
 from eyeline.baseline import Blur
 from eyeline.colour import SIDES, Style
-from eyeline.command.run import prepared
+from eyeline.command.places import prepared
 from eyeline.command.words import finding
 from eyeline.demo.page import Part, Photograph, page
 from eyeline.errors import require

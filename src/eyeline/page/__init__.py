@@ -11,15 +11,55 @@ from pathlib import Path
 from eyeline._files import writing
 from eyeline.attribution import Attribution
 from eyeline.errors import InputError
-from eyeline.page.data import payload
+from eyeline.page.data import Gathered
+
+
+class Report:
+    """A report that grows while maps are made: what it shows of each is kept, the attributions are not."""
+
+    def __init__(self) -> None:
+        self._gathered = Gathered()
+
+    def __len__(self) -> int:
+        return len(self._gathered)
+
+    def add(self, attribution: Attribution) -> None:
+        """Add the maps of one attribution; errors as those of `report`."""
+        self._gathered.add(attribution)
+
+    def text(self) -> str:
+        """Return the page's HTML."""
+        # "<" is spelled out: no name, whatever it holds, can end the element that the data stand in.
+        data = json.dumps(self._gathered.payload(), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+        script, style = _part("common.js") + _part("page.js"), _part("page.css")
+        policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+        parts = {"POLICY": policy, "STYLE": style, "SCRIPT": script, "DATA": data}
+        text = _part("page.html")
+        for name, part in parts.items():
+            before, _, after = text.partition(f"@{name}@")
+            text = before + part + after
+        return text
+
+    def write(self, path: str | Path) -> Path:
+        """Write the page to a file; errors as those of `report`."""
+        target = Path(path)
+        if target.suffix.lower() not in (".html", ".htm"):
+            raise InputError(
+                f"the report's name must end in .html, but got {target.name!r}. "
+                f"Pass {target.with_suffix('.html').name!r}."
+            )
+        text = self.text()
+        with writing(target) as file:
+            file.write(text.encode("utf-8"))
+        return target
 
 
 def report(attributions: Attribution | Sequence[Attribution], path: str | Path) -> Path:
     """Write a page that shows maps over their images, to be read by pointing at them.
 
     The page shows each image with every method as a layer: the exact value under the pointer with its unit and the
-    windows that cover it; for sweeps any of the ten best classes, a contrast of two, and where the best class
-    changes; the predictions; and how the numbers were made. It is one file and asks for nothing from a network.
+    windows or regions that cover it; for sweeps any of the ten best classes, a contrast of two, and where the best
+    class changes; the predictions; and how the numbers were made. It is one file and asks for nothing from a network.
 
     Args:
         attributions: what `explain` returned; several of the same images become layers, others further images.
@@ -38,29 +78,19 @@ def report(attributions: Attribution | Sequence[Attribution], path: str | Path) 
         ...     eyeline.report(attribution, f"{folder}/map.html").name
         'map.html'
     """
-    target = Path(path)
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise InputError(
-            f"the report's name must end in .html, but got {target.name!r}. Pass {target.with_suffix('.html').name!r}."
-        )
-    text = page([attributions] if isinstance(attributions, Attribution) else list(attributions))
-    with writing(target) as file:
-        file.write(text.encode("utf-8"))
-    return target
+    return _of(attributions).write(path)
 
 
-def page(attributions: Sequence[Attribution]) -> str:
-    """Return the page's HTML."""
-    # "<" is spelled out: no name, whatever it holds, can end the element that the data stand in.
-    data = json.dumps(payload(attributions), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    script, style = _part("common.js") + _part("page.js"), _part("page.css")
-    policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
-    parts = {"POLICY": policy, "STYLE": style, "SCRIPT": script, "DATA": data}
-    text = _part("page.html")
-    for name, part in parts.items():
-        before, _, after = text.partition(f"@{name}@")
-        text = before + part + after
-    return text
+def page(attributions: Attribution | Sequence[Attribution]) -> str:
+    """Return the HTML of a report; errors as those of `report`."""
+    return _of(attributions).text()
+
+
+def _of(attributions: Attribution | Sequence[Attribution]) -> Report:
+    made = Report()
+    for attribution in [attributions] if isinstance(attributions, Attribution) else attributions:
+        made.add(attribution)
+    return made
 
 
 def _digest(text: str) -> str:

@@ -5,6 +5,7 @@ does; other methods bring their map. Numbers are float32, as they are stored.
 """
 
 import base64
+import hashlib
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from eyeline.colour import AGAINST, FOR, diverging, sequential, to_bytes
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.picture.legend import plain, probability
 from eyeline.picture.view import visible
-from eyeline.region import Windows
+from eyeline.region import Labels, SoftWindows, Windows
 from eyeline.sweep import Sweep
 
 TOP = 10
@@ -26,28 +27,50 @@ TOP = 10
 Record = dict[str, Any]
 
 
-def payload(attributions: Sequence[Attribution]) -> Record:
-    """Return everything that the page shows: one entry for each image, with a layer for each method.
+class Gathered:
+    """Entries of images, a layer for each method, as attributions come; the attributions themselves are let go."""
 
-    Raises:
-        InputError: nothing to show, or channels that are no colours.
-        UnsupportedError: signals or volumes.
-    """
-    if not attributions:
-        raise InputError("a report must have an attribution, but got none. Pass what explain returned.")
-    images: dict[tuple[str, bytes], Record] = {}
-    for attribution in attributions:
+    def __init__(self) -> None:
+        self._images: dict[tuple[str, bytes], Record] = {}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def add(self, attribution: Attribution) -> None:
+        """Add the maps of one attribution; those of an image that is there already become its layers.
+
+        Raises:
+            InputError: channels that are no colours.
+            UnsupportedError: signals or volumes.
+        """
         if attribution.images.ndim != 4:
             raise UnsupportedError(
                 f"a report must be of pictures with two spatial axes, but got {attribution.images.ndim - 2}. "
                 "Draw signals with eyeline.plot.plot, and planes of volumes with eyeline.picture.panel."
             )
         for index, name in enumerate(attribution.names):
-            pixels = attribution.images[index]
-            key = (name, pixels.tobytes())
-            record = images.setdefault(key, _image(attribution, index))
-            record["layers"] += _layers(attribution, index)
-    return {"images": list(images.values()), "colours": colours()}
+            key = (name, hashlib.sha256(attribution.images[index].tobytes()).digest())
+            if key not in self._images:
+                self._images[key] = _image(attribution, index)
+            self._images[key]["layers"] += _layers(attribution, index)
+
+    def payload(self) -> Record:
+        """Return everything that the page shows.
+
+        Raises:
+            InputError: nothing to show.
+        """
+        if not self._images:
+            raise InputError("a report must have an attribution, but got none. Pass what explain returned.")
+        return {"images": list(self._images.values()), "colours": colours()}
+
+
+def payload(attributions: Sequence[Attribution]) -> Record:
+    """Return everything that the page of these attributions shows; errors as those of `Gathered`."""
+    gathered = Gathered()
+    for attribution in attributions:
+        gathered.add(attribution)
+    return gathered.payload()
 
 
 def _image(attribution: Attribution, index: int) -> Record:
@@ -88,12 +111,18 @@ def _layers(attribution: Attribution, index: int) -> list[Record]:
         "settings": {key: plain(str(value)) for key, value in settings.items()},
         "provenance": _told(attribution.provenance),
     }
-    if attribution.sweep is not None and isinstance(attribution.sweep.regions, Windows):
-        return [layer | {"sweep": _sweep(attribution, attribution.sweep, index)}]
-    if values.ndim == 2:
-        return [layer | {"map": numbers(values, "<f4")}]
-    return [
-        layer | {"channel": channel, "map": numbers(values[..., channel], "<f4")} for channel in range(values.shape[2])
+    sweep = attribution.sweep
+    if sweep is not None and sweep.reference.ndim == 2 and isinstance(sweep.regions, Windows | SoftWindows | Labels):
+        layers = [layer | {"sweep": _sweep(attribution, sweep, index)}]
+    elif values.ndim == 2:
+        layers = [layer | {"map": numbers(values, "<f4")}]
+    else:
+        channels = range(values.shape[2])
+        layers = [layer | {"channel": each, "map": numbers(values[..., each], "<f4")} for each in channels]
+    further = {name: maps[index] for name, maps in attribution.further.items() if maps.ndim == 3}
+    return layers + [
+        layer | {"further": plain(name.replace("_", " ")), "map": numbers(each, "<f4")}
+        for name, each in further.items()
     ]
 
 
@@ -109,7 +138,7 @@ def _sweep(attribution: Attribution, sweep: Sweep, index: int) -> Record:
     held = np.unique(np.concatenate([best, asked]))
     winners = sweep.scores[index].argmax(axis=1)
     return {
-        "boxes": numbers(sweep.boxes, "<i4"),
+        **_regions(sweep, index),
         "classes": [{"class": int(each), "name": _class(attribution, int(each))} for each in held],
         "scores": numbers(sweep.scores[index][:, held], "<f4"),
         "reference": numbers(sweep.reference[index][held], "<f4"),
@@ -120,6 +149,18 @@ def _sweep(attribution: Attribution, sweep: Sweep, index: int) -> Record:
         "winners": numbers(winners, "<i4"),
         "winnerNames": {str(each): _class(attribution, int(each)) for each in np.unique(winners)},
     }
+
+
+def _regions(sweep: Sweep, index: int) -> Record:
+    """Return what was covered, and how its values are laid."""
+    regions, boxes = sweep.regions, sweep.regions.boxes_of(index)
+    assert boxes is not None
+    told: Record = {"word": regions.word, "boxes": numbers(boxes, "<i4")}
+    if isinstance(regions, SoftWindows):
+        told |= {"share": numbers(regions.share, "<f8"), "width": regions.share.shape[1]}
+    if isinstance(regions, Labels):
+        told["labels"] = numbers(regions.pixels[index], "<i4")
+    return told
 
 
 def _class(attribution: Attribution, which: int) -> str:

@@ -53,7 +53,7 @@ def view(attributions: Attribution | Sequence[Attribution], height: int = 900) -
         >>> eyeline.view(attribution, height=600).height
         600
     """
-    return Embedded(page([attributions] if isinstance(attributions, Attribution) else list(attributions)), height)
+    return Embedded(page(attributions), height)
 
 
 def display(attribution: Attribution) -> str:

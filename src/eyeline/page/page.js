@@ -12,7 +12,8 @@
 
   // numbers and words
 
-  const title = (layer) => layer.method + (layer.channel === undefined ? "" : `, channel ${layer.channel}`);
+  const title = (layer) =>
+    layer.method + (layer.channel === undefined ? "" : `, channel ${layer.channel}`) + (layer.further ? `, ${layer.further}` : "");
 
   // maps
 
@@ -45,19 +46,22 @@
     });
   }
 
-  /** Values of windows -> one per pixel. */
-  function lay(image, boxes, values, mean) {
-    const total = new Float64Array(image.rows * image.columns), count = new Uint32Array(total.length);
+  /** Values of windows or regions -> one per pixel. */
+  function lay(image, sweep, values, mean) {
+    if (sweep.labels) return Float32Array.from(numbers(sweep.labels, Int32Array), (label) => values[label]);
+    const total = new Float64Array(image.rows * image.columns), weight = new Float64Array(total.length);
+    const boxes = numbers(sweep.boxes, Int32Array), share = sweep.share ? numbers(sweep.share, Float64Array) : null;
     for (let window = 0; window < values.length; window++) {
       const [top, bottom, left, right] = boxes.subarray(window * 4, window * 4 + 4);
       for (let row = top; row < bottom; row++) {
-        for (let at = row * image.columns + left; at < row * image.columns + right; at++) {
-          total[at] += values[window];
-          count[at] += 1;
+        for (let column = left; column < right; column++) {
+          const part = share ? share[(row - top) * sweep.width + column - left] : 1, at = row * image.columns + column;
+          total[at] += values[window] * part;
+          weight[at] += part;
         }
       }
     }
-    return Float32Array.from(total, (sum, at) => (mean ? sum / Math.max(count[at], 1) : sum));
+    return Float32Array.from(total, (sum, at) => (mean ? sum / (weight[at] > 0 ? weight[at] : 1) : sum));
   }
 
   const made = new Map();
@@ -70,16 +74,16 @@
   }
 
   function swept(image, layer, question) {
-    const sweep = layer.sweep, boxes = numbers(sweep.boxes, Int32Array);
+    const sweep = layer.sweep;
     if (question.view !== "flips") {
-      return { values: lay(image, boxes, contributions(layer, question), sweep.overlap === "mean") };
+      return { values: lay(image, sweep, contributions(layer, question), sweep.overlap === "mean") };
     }
     const winners = numbers(sweep.winners, Int32Array);
     const flips = (test) => Float64Array.from(winners, (each) => (each !== sweep.top && test(each) ? 1 : 0));
-    const values = lay(image, boxes, flips(() => true), true);
+    const values = lay(image, sweep, flips(() => true), true);
     const to = new Int32Array(values.length).fill(-1), most = new Float32Array(values.length);
     for (const which of [...new Set(winners)].sort((a, b) => a - b)) {
-      const count = lay(image, boxes, flips((each) => each === which), false);
+      const count = lay(image, sweep, flips((each) => each === which), true);
       count.forEach((each, at) => {
         if (each > most[at]) [to[at], most[at]] = [which, each];
       });
@@ -160,7 +164,7 @@
     $("middle").textContent = limit.signed ? "0" : "";
     $("high").textContent = (limit.signed ? "+" : "") + words(limit.high) + unit;
     const none = flips && !map(state.image, state.layer, state).values.some((each) => each > 0);
-    const chosen = flips ? (none ? "no window does" : "from no window to every window") : limit.count > 1 ? `one scale for all ${limit.count} maps` : "scaled to this map";
+    const chosen = flips ? (none ? `no ${layer.sweep.word} does` : `from no ${layer.sweep.word} to every one`) : limit.count > 1 ? `one scale for all ${limit.count} maps` : "scaled to this map";
     const signs = !limit.signed ? "" : layer.sweep && layer.sweep.measure === "drop"
       ? ` Red supports ${aim()}, blue counts against it.` : " Red is above 0, blue below.";
     $("quantity").textContent = `${measured()}; ${chosen}.${signs}`;
@@ -178,10 +182,18 @@
     const layer = current();
     if (!layer.sweep || state.view !== "flips") return `${layer.quantity}, for ${aim()}`;
     const state_ = layer.sweep.keep ? "seen alone" : "covered";
-    return `share of the windows on a pixel that, ${state_}, make another class the best`;
+    return `share of the ${layer.sweep.word}s on a pixel that, ${state_}, make another class the best`;
   }
 
   // pointing
+
+  /** The region of a pixel, or the windows on it. */
+  function under(image, sweep, row, column) {
+    const boxes = numbers(sweep.boxes, Int32Array);
+    if (!sweep.labels) return eyeline.nearest(boxes, row, column);
+    const label = numbers(sweep.labels, Int32Array)[row * image.columns + column];
+    return { window: label, count: 1, box: boxes.subarray(label * 4, label * 4 + 4) };
+  }
 
   function point(context, image, found) {
     const readout = $("readout");
@@ -193,22 +205,22 @@
     const [row, column] = state.at, layer = current(), value = found.values[row * image.columns + column];
     readout.dataset.value = String(value);
     const where = `Row ${row}, column ${column}`, flips = layer.sweep && state.view === "flips";
-    let text = flips ? `${where}: ${percent(value)} of the windows here change the best class` : `${where}: ${words(value, 6)}`;
+    let text = flips ? `${where}: ${percent(value)} of the ${layer.sweep.word}s here change the best class` : `${where}: ${words(value, 6)}`;
     text += layer.sweep && !flips ? ` ${layer.unit}` : "";
     outline(context, factor, [row, row + 1, column, column + 1]);
     if (layer.sweep) {
-      const near = eyeline.nearest(numbers(layer.sweep.boxes, Int32Array), row, column);
-      if (near.window < 0) text += "; no window covers this pixel";
+      const near = under(image, layer.sweep, row, column), { word } = layer.sweep;
+      if (near.window < 0) text += `; no ${word} covers this pixel`;
       else {
         outline(context, factor, near.box);
         const window = span(near.box);
         if (flips) {
           const to = found.to[row * image.columns + column];
           text += to < 0 ? "" : `, most of them to ${layer.sweep.winnerNames[to]}`;
-          text += `; window ${window}: ${layer.sweep.winnerNames[numbers(layer.sweep.winners, Int32Array)[near.window]]}`;
+          text += `; ${word} ${window}: ${layer.sweep.winnerNames[numbers(layer.sweep.winners, Int32Array)[near.window]]}`;
         } else {
           const alone = words(contributions(layer, question())[near.window], 6);
-          text += near.count > 1 ? `, ${layer.sweep.overlap} of ${near.count} windows; the nearest (${window}): ${alone}` : ` (window: ${window})`;
+          text += near.count > 1 ? `, ${layer.sweep.overlap} of ${near.count} ${word}s; the nearest (${window}): ${alone}` : ` (${word}: ${window})`;
         }
       }
     }
