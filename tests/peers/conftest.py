@@ -17,6 +17,7 @@ def stubbed_torchvision():
     if "torchvision" in sys.modules:
         return
     parts = ["torchvision", "torchvision.models", "torchvision.models.resnet", "torchvision.transforms"]
+    parts.append("torchvision.transforms.functional")
     for name in parts:
         module = types.ModuleType(name)
         sys.modules[name] = module
@@ -25,4 +26,4 @@ def stubbed_torchvision():
             setattr(sys.modules[above], last, module)
     resnet, transforms = sys.modules[parts[2]], sys.modules[parts[3]]
     resnet.Bottleneck = resnet.BasicBlock = type("Block", (), {})
-    transforms.Compose = transforms.Normalize = transforms.ToTensor = None
+    transforms.Compose = transforms.Normalize = transforms.ToTensor = transforms.functional.resize = None
