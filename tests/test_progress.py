@@ -32,9 +32,42 @@ def test_without_ipython_nothing_is_imported_for_the_answer(monkeypatch):
     assert "IPython" not in sys.modules
 
 
-def test_a_notebook_gets_the_bar_without_a_terminal(monkeypatch, capsys):
+class Display:
+    """What a notebook shows, one entry for each time it is drawn."""
+
+    def __init__(self):
+        self.drawn = []
+        self.HTML = str
+
+    def display(self, text, display_id):
+        assert display_id is True
+        self.update(text)
+        return self
+
+    def update(self, text):
+        self.drawn.append(text)
+
+
+def test_a_notebook_gets_a_bar_of_its_own_that_goes_at_the_end(monkeypatch, capsys):
+    shown = Display()
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell("ZMQInteractiveShell")))
-    assert not sys.stderr.isatty()
-    with bar.progress(4, "occlusion") as advance:
-        advance(4)
-        assert advance.__closure__ is not None, "the silent one holds no bar"
+    monkeypatch.setitem(sys.modules, "IPython.display", shown)
+    monkeypatch.setattr("eyeline.methods.cell.EVERY", 0.0)
+    with bar.progress(4, "<b>occlusion") as advance:
+        advance(1)
+        advance(3)
+    first, quarter, whole, last = shown.drawn
+    assert "&lt;b&gt;occlusion: 0 of 4 " in first
+    assert "1 of 4, about 0 s left" in quarter
+    assert 'value="4" max="4"' in whole
+    assert last == ""
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_of_a_cell_goes_where_a_run_breaks_off(monkeypatch):
+    shown = Display()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell("ZMQInteractiveShell")))
+    monkeypatch.setitem(sys.modules, "IPython.display", shown)
+    with pytest.raises(KeyboardInterrupt), bar.progress(4, "occlusion"):
+        raise KeyboardInterrupt
+    assert shown.drawn[-1] == ""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from eyeline.methods.cell import cell_bar
 from eyeline.methods.watch import WATCH
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ def progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
 
         yield advance
         return
-    if not (sys.stderr.isatty() or _in_notebook()):
+    if _in_notebook():
+        with cell_bar(total, what) as show:
+            yield show
+        return
+    if not sys.stderr.isatty():
         yield lambda done: None
         return
     from rich.console import Console
