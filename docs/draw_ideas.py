@@ -105,7 +105,8 @@ def saliency() -> None:
         near = np.array([at - 0.12, at + 0.12])
         axis.plot(near, score(at) + slope * (near - at), color=colour, linewidth=3)
         axis.plot([at], [score(at)], "o", color=colour, markersize=9)
-        axis.annotate(words, (at, float(score(at))), (at - 0.02, float(score(at)) - 0.22), color=colour, fontsize=14)
+        place = {"ha": "left" if at < 0.5 else "right", "color": colour, "fontsize": 14}
+        axis.text(at + (0.03 if at < 0.5 else 0.05), float(score(at)) - 0.22, words, **place)
     axis.set(xlim=(0, 1), ylim=(0, 1.08))
     axis.set_xlabel("value of one pixel (0 black, 1 white)", fontsize=13)
     axis.set_ylabel("score", fontsize=13)
