@@ -96,7 +96,7 @@ format: .venv/.ready
 
 # The documentation as a site: build/site/index.html. Warnings are errors; the gallery's scripts are run.
 docs: .venv-docs/.ready
-	.venv-docs/bin/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/site
+	.venv-docs/bin/python -m sphinx -E -W --keep-going -q -b html -d build/doctrees docs build/site
 	.venv-docs/bin/python docs/making/check.py build/site
 
 # The pictures of README and docs.
