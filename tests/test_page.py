@@ -134,3 +134,22 @@ def test_the_view_is_the_report_in_a_frame():
     held = re.search(r'srcdoc="([^"]*)"', frame)[1]
     assert data_of(html.unescape(held)) == json.loads(json.dumps(payload([attribution])))
     assert 'sandbox="allow-scripts"' in frame
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [("superpixels", "labels"), ("multiscale", "parts"), ("rise", None), ("pairs", None), ("gradient", None)],
+)
+def test_methods_of_every_kind_are_shown(method, kind):
+    import torch
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16 * 16 * 3, 4))
+    given = np.random.default_rng(1).uniform(0, 1, (2, 16, 16, 3)).astype(np.float32)
+    attribution = eyeline.explain(eyeline.load(network), given, method)
+    layers = payload([attribution])["images"][1]["layers"]
+    assert len(layers) == 1 + len(attribution.further)
+    if kind is None:
+        np.testing.assert_array_equal(array(layers[0]["map"], "<f4").reshape(16, 16), attribution.maps[1])
+    else:
+        assert kind in layers[0]["sweep"]

@@ -96,6 +96,18 @@ def test_soft_windows_and_regions_are_laid_as_the_library_lays_them(opened):
     assert "region" in page.locator("#readout").text_content()
 
 
+def test_several_sweeps_in_one_are_laid_as_the_library_lays_them(opened):
+    attribution = eyeline.explain(model(), images(1), "multiscale")
+    page = opened(attribution)
+    for row, column in PLACES:
+        assert value_at(page, row, column) == attribution.maps[0, row, column]
+    page.locator("#class").select_option(label="espresso")
+    for row, column in PLACES:
+        assert value_at(page, row, column) == attribution.to(2).maps[0, row, column]
+    page.get_by_label("deviation").check()
+    assert value_at(page, 17, 5) == attribution.further["deviation"][0, 17, 5]
+
+
 def test_a_wrong_value_is_seen(opened):
     """Sabotage twin: the page of a map shows other numbers than another map's."""
     page = opened(swept())

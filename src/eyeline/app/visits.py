@@ -23,8 +23,8 @@ from eyeline.methods.counts import positions
 from eyeline.methods.covering import Covering, Mask
 from eyeline.models.base import Model
 
-MOST, RUNS = 200, 40
-"""Visits, and runs that are not over, at a time."""
+MOST, RUNS = 60, 40
+"""Visits, and runs that are not over, at a time. One to the bundled network holds 30 MB."""
 
 WINDOWS = 10_000
 """Windows of one map: the scores of every class for every window are kept, 40 MB for a thousand classes."""

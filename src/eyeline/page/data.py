@@ -18,7 +18,7 @@ from eyeline.colour import AGAINST, FOR, diverging, sequential, to_bytes
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.picture.legend import plain, probability
 from eyeline.picture.view import visible
-from eyeline.region import Labels, SoftWindows, Windows
+from eyeline.region import Labels, Regions, SoftWindows, Together, Windows
 from eyeline.sweep import Sweep
 
 TOP = 10
@@ -112,7 +112,7 @@ def _layers(attribution: Attribution, index: int) -> list[Record]:
         "provenance": _told(attribution.provenance),
     }
     sweep = attribution.sweep
-    if sweep is not None and sweep.reference.ndim == 2 and isinstance(sweep.regions, Windows | SoftWindows | Labels):
+    if sweep is not None and sweep.reference.ndim == 2 and _is_laid(sweep.regions):
         layers = [layer | {"sweep": _sweep(attribution, sweep, index)}]
     elif values.ndim == 2:
         layers = [layer | {"map": numbers(values, "<f4")}]
@@ -138,7 +138,7 @@ def _sweep(attribution: Attribution, sweep: Sweep, index: int) -> Record:
     held = np.unique(np.concatenate([best, asked]))
     winners = sweep.scores[index].argmax(axis=1)
     return {
-        **_regions(sweep, index),
+        **_regions(sweep.regions, index),
         "classes": [{"class": int(each), "name": _class(attribution, int(each))} for each in held],
         "scores": numbers(sweep.scores[index][:, held], "<f4"),
         "reference": numbers(sweep.reference[index][held], "<f4"),
@@ -151,15 +151,24 @@ def _sweep(attribution: Attribution, sweep: Sweep, index: int) -> Record:
     }
 
 
-def _regions(sweep: Sweep, index: int) -> Record:
+def _is_laid(regions: Regions) -> bool:
+    """Say whether the page can lay values of these regions itself; elsewhere it has the map that was asked for."""
+    if isinstance(regions, Together):
+        return all(map(_is_laid, regions.parts))
+    return isinstance(regions, Windows | SoftWindows | Labels)
+
+
+def _regions(regions: Regions, index: int) -> Record:
     """Return what was covered, and how its values are laid."""
-    regions, boxes = sweep.regions, sweep.regions.boxes_of(index)
+    boxes = regions.boxes_of(index)
     assert boxes is not None
-    told: Record = {"word": regions.word, "boxes": numbers(boxes, "<i4")}
+    told: Record = {"word": regions.word, "boxes": numbers(boxes, "<i4"), "count": len(regions)}
     if isinstance(regions, SoftWindows):
         told |= {"share": numbers(regions.share, "<f8"), "width": regions.share.shape[1]}
     if isinstance(regions, Labels):
         told["labels"] = numbers(regions.pixels[index], "<i4")
+    if isinstance(regions, Together):
+        told["parts"] = [_regions(part, index) for part in regions.parts]
     return told
 
 

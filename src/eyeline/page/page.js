@@ -47,21 +47,35 @@
   }
 
   /** Values of windows or regions -> one per pixel. */
-  function lay(image, sweep, values, mean) {
-    if (sweep.labels) return Float32Array.from(numbers(sweep.labels, Int32Array), (label) => values[label]);
+  const lay = (image, sweep, values, mean) => Float32Array.from(laid(image, sweep, values, mean));
+
+  function laid(image, regions, values, mean) {
+    if (regions.parts) return together(image, regions.parts, values, mean);
+    if (regions.labels) return Float64Array.from(numbers(regions.labels, Int32Array), (label) => values[label]);
     const total = new Float64Array(image.rows * image.columns), weight = new Float64Array(total.length);
-    const boxes = numbers(sweep.boxes, Int32Array), share = sweep.share ? numbers(sweep.share, Float64Array) : null;
+    const boxes = numbers(regions.boxes, Int32Array), share = regions.share ? numbers(regions.share, Float64Array) : null;
     for (let window = 0; window < values.length; window++) {
       const [top, bottom, left, right] = boxes.subarray(window * 4, window * 4 + 4);
       for (let row = top; row < bottom; row++) {
         for (let column = left; column < right; column++) {
-          const part = share ? share[(row - top) * sweep.width + column - left] : 1, at = row * image.columns + column;
+          const part = share ? share[(row - top) * regions.width + column - left] : 1, at = row * image.columns + column;
           total[at] += values[window] * part;
           weight[at] += part;
         }
       }
     }
-    return Float32Array.from(total, (sum, at) => (mean ? sum / (weight[at] > 0 ? weight[at] : 1) : sum));
+    return mean ? total.map((sum, at) => sum / (weight[at] > 0 ? weight[at] : 1)) : total;
+  }
+
+  /** The mean of what each of several sweeps gives a pixel. */
+  function together(image, parts, values, mean) {
+    const sum = new Float64Array(image.rows * image.columns);
+    let start = 0;
+    for (const part of parts) {
+      laid(image, part, values.subarray(start, start + part.count), mean).forEach((each, at) => (sum[at] += each));
+      start += part.count;
+    }
+    return sum.map((each) => each / parts.length);
   }
 
   const made = new Map();
