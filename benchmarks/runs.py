@@ -195,7 +195,8 @@ def _run_inside(images: str, store: str, what: str) -> None:
     torch.set_num_threads(1)
     told: list[Any] = []
     begin(Path(images), Path(store), "incremental" if what == "run" else "auto", tell=told.append)
-    peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    peak = next(line for line in lines if line.startswith("VmHWM"))
     print(json.dumps({"peak": int(peak.split()[1]) / 1024, "seconds": told[0].seconds}))
 
 

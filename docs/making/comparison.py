@@ -42,7 +42,8 @@ def table(rows: list[dict[str, Any]], peers: list[str], is_own: bool) -> str:
     head = ["", *(["eyeline"] if is_own else []), *peers]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for row in rows:
-        cells = [row["what"], *([f"**{row.get('own', YES)}**"] if is_own else []), *(answer(row, peer) for peer in peers)]
+        own = [f"**{row.get('own', YES)}**"] if is_own else []
+        cells = [row["what"], *own, *(answer(row, peer) for peer in peers)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
