@@ -52,7 +52,7 @@ def race(name: str, masks: int, budget: float) -> dict[str, Any]:
     module, image = network(name), picture(name)
     model = eyeline.load(module, input_size=(side(name),) * 2)
     given, target = planes(image), int(model.scores(image)[0].argmax())
-    method = eyeline.Rise(masks, CELLS, PROBABILITY, engine="full")
+    method = eyeline.Rise(masks, CELLS, PROBABILITY, measure="score", engine="full")
     tried = {many: processor(lambda many=many: loop(module, given, target, masks // 10, many)) for many in SIZES}
     best = min(tried, key=tried.__getitem__)
     maps: dict[str, Any] = {}

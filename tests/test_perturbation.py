@@ -194,7 +194,7 @@ def test_masks_are_cells_upsampled_and_cut(size, shape):
 
 
 def test_rise_is_the_weighted_mean_of_a_plain_loop():
-    method = eyeline.Rise(masks=60, cells=3, probability=0.4, seed=5, baseline=eyeline.Blur(2))
+    method = eyeline.Rise(masks=60, cells=3, probability=0.4, seed=5, measure="score", baseline=eyeline.Blur(2))
     found = method(load(curved), IMAGES, [0, 1])
     masks = draw(60, (3, 3), SIZE, 0.4, 5).masks(0, 60)
     blurred = eyeline.Blur(2)(IMAGES)
@@ -208,6 +208,23 @@ def test_rise_is_the_weighted_mean_of_a_plain_loop():
             assert found.maps[(i, *pixel)] == pytest.approx(mean, rel=1e-4)
             assert found.further["standard_error"][(i, *pixel)] == pytest.approx(spread**0.5 / sum(own), rel=1e-4)
     np.testing.assert_allclose(found.to(1).maps[1], found.maps[1], atol=1e-6)
+
+
+def test_the_gain_is_over_the_mean_of_all_masks():
+    method = eyeline.Rise(masks=50, cells=3, baseline=GREY)
+    gain, score = (dataclasses.replace(method, measure=each)(load(curved), IMAGES, 0) for each in ("gain", "score"))
+    mean = score.sweep.scores[:, :, 0].mean(axis=1)[:, None, None]
+    np.testing.assert_allclose(gain.maps, score.maps - mean, atol=1e-5)
+    np.testing.assert_allclose(gain.further["standard_error"], score.further["standard_error"], atol=1e-6)
+    np.testing.assert_allclose(gain.to(1).maps, dataclasses.replace(method)(load(curved), IMAGES, 1).maps, atol=1e-6)
+    masks, scores = method_masks(50), score.sweep.scores[:, :, 0].astype(float)
+    for own, row in zip(gain.maps, scores, strict=True):  # what masks and scores have in common
+        common = ((masks - masks.mean(axis=0)) * (row - row.mean())[:, None, None]).mean(axis=0)
+        np.testing.assert_allclose(own, common / masks.mean(axis=0), atol=1e-5)
+
+
+def method_masks(count):
+    return draw(count, (3, 3), SIZE, 0.5, 0).masks(0, count).astype(float)
 
 
 def covariance(cells, size, probability):
@@ -230,7 +247,7 @@ def covariance(cells, size, probability):
 @pytest.mark.parametrize("shape", [(3, 4), SIZE])
 def test_rise_expects_for_a_linear_model_what_its_masks_covariance_says(shape):
     """E[A(p)] = s(baseline) + sum over q of w_q (x_q - c) E[m_q m_p] / E[m_p]; also with as many cells as pixels."""
-    method = eyeline.Rise(masks=6000, cells=shape, baseline=GREY, seed=11)
+    method = eyeline.Rise(masks=6000, cells=shape, baseline=GREY, seed=11, measure="score")
     found = method(load(), IMAGES[:1], 0)
     gain = (W * (IMAGES[0] - 0.3)).sum(axis=-1).ravel()
     expected = (0.3 * W).sum() + (covariance(shape, SIZE, 0.5) @ gain).reshape(SIZE)
@@ -241,7 +258,10 @@ def test_rise_expects_for_a_linear_model_what_its_masks_covariance_says(shape):
 
 
 def test_the_standard_error_is_that_of_repeated_runs():
-    runs = [eyeline.Rise(200, 4, seed=seed, baseline=GREY)(load(curved), IMAGES[:1], 0) for seed in range(60)]
+    runs = [
+        eyeline.Rise(200, 4, seed=seed, baseline=GREY, measure="score")(load(curved), IMAGES[:1], 0)
+        for seed in range(60)
+    ]
     spread = np.std([each.maps[0] for each in runs], axis=0, ddof=1)
     said = np.mean([each.further["standard_error"][0] for each in runs], axis=0)
     assert 0.9 < (spread / said).mean() < 1.1

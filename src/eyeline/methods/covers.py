@@ -52,6 +52,7 @@ class Covers:
         measure: Measure = "drop",
         overlap: Overlap = "mean",
         keep: bool = False,
+        centred: bool = False,
         settings: Any = None,
         words: Callable[[Unit], str] | None = None,
     ) -> Attribution:
@@ -62,6 +63,7 @@ class Covers:
             measure: what one of them contributes.
             overlap: how they combine on a pixel.
             keep: cover everything but the region.
+            centred: measure drops against the mean over the regions.
             settings: the method's, with what was left out written out.
             words: for a number of the map; None means by measure and keep.
         """
@@ -72,6 +74,8 @@ class Covers:
             covered = baseline_of(self.method.baseline, self.pixels)
             reference = self._scores(covered, lambda row: f"{self.names[row]!r}, all covered")
         swept = self._swept(regions, keep, reference)
+        if centred:
+            reference = swept.mean(axis=1, dtype=np.float64).astype(np.float32)
         sweep = Sweep(regions, swept, reference, measure, overlap, keep)
         return result(
             settings or self.method,

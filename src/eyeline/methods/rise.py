@@ -1,6 +1,7 @@
 """RISE: random masks over the whole image, and the mean score of those that show a pixel."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from eyeline._numbers import plain
 from eyeline.attribution import Attribution
@@ -16,23 +17,28 @@ from eyeline.window import Size, per_axis
 
 GREY = Constant()
 
+RiseMeasure = Literal["gain", "score"]
+"""What a pixel gets: the mean score of the masks that show it, or how far that is above the mean of all masks."""
+
 
 @dataclass(frozen=True)
 class Rise:
     """Show the image through random masks; a pixel gets the mean score of the masks, weighted by what they show of it.
 
-    `A(p) = sum over masks m of m(p) s(x m + baseline (1 - m)) / sum over m of m(p)`, in the unit of the scores: near
-    what a masked image scores on average, higher where seeing the pixel helps. Each mask has `cells` cells an axis,
-    each shown with `probability`, upsampled linearly to (cells + 1) * c pixels, c = ceil(size / cells), and cut at a
-    random place. Masks are divided by their own sum at the pixel, not by its expectation. One forward pass a mask; the
-    same masks for every image. The result's `further["standard_error"]` is the standard error of each number; a
-    map whose differences are not several times as large needs more masks. Every class's scores are kept in `sweep`.
+    `S(p) = sum over masks m of m(p) s(x m + baseline (1 - m)) / sum over m of m(p)` is the paper's map, in the unit of
+    the scores; `A(p) = S(p) - mean over m of s(x m + baseline (1 - m))`: above 0 where seeing the pixel helps.
+    Each mask has `cells` cells an axis, each shown with `probability`, upsampled linearly to (cells + 1) * c pixels,
+    c = ceil(size / cells), and cut at a random place. Masks are divided by their own sum at the pixel, not by its
+    expectation. One forward pass a mask; the same masks for every image. The result's `further["standard_error"]` is
+    the standard error of S(p); a map whose differences are not several times as large needs more masks. Every class's
+    scores are kept in `sweep`.
 
     Args:
         masks: how many; 2 or more.
         cells: per axis, one int or one per spatial axis; at most the image's size.
         probability: that a cell is shown; above 0 and below 1.
         seed: of the masks (PCG64).
+        measure: "gain" is A, "score" the paper's S.
         baseline: what is seen where a mask hides; mid grey is what black is behind the usual preprocessing.
         batch: images a forward pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs.
@@ -53,7 +59,7 @@ class Rise:
         >>> import numpy as np, eyeline
         >>> model = eyeline.load(lambda images: images[:, 0, :1, 0], input_size=(1, 2))  # the score is the first pixel
         >>> image = np.ones((1, 2, 1), dtype=np.float32)
-        >>> found = eyeline.Rise(masks=500, cells=(1, 2), baseline=eyeline.Constant(0))(model, image)
+        >>> found = eyeline.Rise(500, (1, 2), measure="score", baseline=eyeline.Constant(0))(model, image)
         >>> [round(float(each), 1) for each in found.maps[0, 0]]  # the second shares half of its mask with the first
         [1.0, 0.7]
     """
@@ -62,6 +68,7 @@ class Rise:
     cells: Size = 7
     probability: float = 0.5
     seed: int = 0
+    measure: RiseMeasure = "gain"
     baseline: Baseline = GREY
     batch: int | None = None
     memory: int = 1024
@@ -93,4 +100,11 @@ class Rise:
                     f"(axis {axis}). Pass cells={min(run.size)} or less."
                 )
         regions = draw(self.masks, cells, run.size, self.probability, self.seed)
-        return run(regions, measure="score", keep=True, words=lambda unit: f"mean {unit} of masks that show the pixel")
+        centred = self.measure == "gain"
+        return run(
+            regions,
+            measure="drop" if centred else "score",
+            keep=True,
+            centred=centred,
+            words=lambda unit: f"{'gain in' if centred else 'mean'} {unit} of masks that show the pixel",
+        )
