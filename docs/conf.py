@@ -66,7 +66,8 @@ html_theme = "pydata_sphinx_theme"
 html_title = "eyeline"
 html_static_path = ["making/static"]
 html_css_files = ["site.css"]
-html_sidebars = {page: [] for page in ("lecture", "guide", "reading", "trust", "peers", "glossary", "changes")}
+ALONE = ("lecture", "guide", "reading", "trust", "explorer", "peers", "glossary", "changes")
+html_sidebars = {page: [] for page in ALONE}
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
@@ -74,7 +75,7 @@ html_theme_options = {
     "logo": {"text": "eyeline"},
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 9,
     "navbar_align": "left",
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
