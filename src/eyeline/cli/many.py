@@ -1,4 +1,4 @@
-"""`eyeline run` and `eyeline show`: maps of many images in a store on disk."""
+"""`eyeline run`, `show` and `audit`: maps of many images in a store on disk, and what they have in common."""
 
 from typing import Annotated, Any
 
@@ -18,11 +18,16 @@ from eyeline.cli.base import (
     usage,
 )
 from eyeline.command import flags as making
-from eyeline.command.settings import Opening, Running, Showing
+from eyeline.command.settings import Auditing, Opening, Running, Showing
 from eyeline.methods import METHODS, build
+from eyeline.models.load import load
 
 RUNNING_FLAGS = making.parameters({"": Running}, "The run")
 SHOWING_FLAGS = making.parameters({"": Showing}, "The rows")
+AUDITING_FLAGS = making.parameters({"": Auditing}, "The audit")
+StoreArgument = Annotated[
+    str, typer.Argument(metavar="STORE", help="A folder that eyeline run made.", show_default=False)
+]
 
 
 @app.command()
@@ -58,7 +63,7 @@ def run(
 @app.command()
 @making.extended(SHOWING_FLAGS)
 def show(
-    store: Annotated[str, typer.Argument(metavar="STORE", help="A folder that eyeline run made.", show_default=False)],
+    store: StoreArgument,
     **flags: Any,
 ) -> None:
     """Print the rows of a store that meet a condition, or write them to a table."""
@@ -66,3 +71,16 @@ def show(
 
     with usage():
         runs.show(store, Showing(**given({"": Showing}, SHOWING_FLAGS, flags)), say)
+
+
+@app.command()
+@making.extended([*AUDITING_FLAGS, *OPENING_FLAGS])
+def audit(store: StoreArgument, model: ModelArgument, **flags: Any) -> None:
+    """Look for shortcuts of each class in a run with labels; exit code 1 where there is one."""
+    from eyeline.command import audits
+
+    with usage():
+        auditing = Auditing(**given({"": Auditing}, AUDITING_FLAGS, flags))
+        opening = Opening(**given({"": Opening}, OPENING_FLAGS, flags))
+        code = audits.run(store, load(model, **opening.words(model)), auditing, say)
+    raise typer.Exit(code)

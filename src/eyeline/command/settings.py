@@ -157,3 +157,22 @@ class Showing:
     sort: str | None = None
     limit: int = 20
     out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Auditing:
+    """What is audited, and where the answer goes.
+
+    Args:
+        region: where evidence belongs: a share of the middle, as 0.5, or a picture that is white there.
+        images: where the images are, if not where they were.
+        seed: of the images that are drawn where a class has many.
+        limit: rows that are listed for each finding.
+        out: write everything that was found to this .json too.
+    """
+
+    region: str | None = None
+    images: str | None = None
+    seed: int = 0
+    limit: int = 8
+    out: Path | None = None

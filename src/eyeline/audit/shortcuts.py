@@ -1,0 +1,137 @@
+"""Whether the model takes a group's pattern for the class: put on other images, and taken off its own.
+
+The pattern d is the group's mean image minus that of the class's other images, at the pixels where they differ most.
+Pasting adds d to images of other classes, covering subtracts it from the group's own; both are kept within the range of
+the run's images. A pattern that turns other images into the class, and whose opposite does not, is a shortcut.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from eyeline._typing import Images, Scores
+from eyeline.audit.suspects import SHARPEST, Rows, Suspect
+from eyeline.models.base import Model
+
+SEPARATED = 4.0
+"""Least separation of a suspect: the natural groups of clothes that were looked at had 1.3 to 3.6, marks 5 and more."""
+
+TURNED = 0.05
+"""Least share of other images that pasting turns into the class, beyond what the opposite pattern does."""
+
+
+PART = 0.8
+"""Share of a group's images that makes it a part of a larger one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """One suspect, tested.
+
+    Args:
+        label: the class.
+        rows: of the store, the group's images.
+        share: of the class's images.
+        separation: see `suspects.Suspect`.
+        found_by: maps, images or a place.
+        pattern: d, (rows, columns, channels), in pixel values.
+        turned: share of other images that pasting d turned into the class, more than were before.
+        opposite: the same for -d.
+        kept: share of the group's images that had the class as the best, before and after d was taken off.
+    """
+
+    label: str
+    rows: tuple[int, ...]
+    share: float
+    separation: float
+    found_by: str
+    pattern: Images
+    turned: float
+    opposite: float
+    kept: tuple[float, float]
+
+    @property
+    def is_shortcut(self) -> bool:
+        """Say whether it is reported as a shortcut."""
+        return self.separation >= SEPARATED and self.turned - self.opposite >= TURNED
+
+    @property
+    def region(self) -> Bool[np.ndarray, "*space"]:
+        """Return the pixels that the pattern changes."""
+        return np.asarray(np.abs(self.pattern).max(axis=-1) > 0)
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        verdict = "shortcut" if self.is_shortcut else "no shortcut"
+        return (
+            f"{self.label}: {verdict}; {len(self.rows)} images, {self.share:.0%} of the class, "
+            f"separation {self.separation:.1f}; pasted, it turns {self.turned:.0%} of other images into {self.label} "
+            f"(its opposite {self.opposite:.0%}); taken off, {self.kept[1]:.0%} of its images are still {self.label}, "
+            f"before {self.kept[0]:.0%}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What a suspect of one class is tested with.
+
+    Args:
+        model: the one that made the maps.
+        label: the class's name.
+        column: of the scores.
+        rows: of the store, the class's images.
+        images: the class's, in image space.
+        others: of other classes.
+        limits: of the run's images.
+    """
+
+    model: Model
+    label: str
+    column: int
+    rows: tuple[int, ...]
+    images: Images
+    others: Images
+    limits: tuple[float, float]
+
+    def __call__(self, suspect: Suspect) -> Finding:
+        """Paste the pattern, paste its opposite, and take it off."""
+        d = difference(self.images, suspect.members)
+        own = self.images[suspect.members]
+        before = self._share(self.others)
+        return Finding(
+            label=self.label,
+            rows=tuple(row for row, inside in zip(self.rows, suspect.members, strict=True) if inside),
+            share=float(suspect.members.mean()),
+            separation=suspect.separation,
+            found_by=suspect.found_by,
+            pattern=d,
+            turned=self._share(self._within(self.others + d)) - before,
+            opposite=self._share(self._within(self.others - d)) - before,
+            kept=(self._share(own), self._share(self._within(own - d))),
+        )
+
+    def _share(self, images: Images) -> float:
+        scores: Scores = np.concatenate([self.model.scores(images[i : i + 64]) for i in range(0, len(images), 64)])
+        return float((scores.argmax(axis=1) == self.column).mean())
+
+    def _within(self, images: Images) -> Images:
+        return np.asarray(np.clip(images, *self.limits), dtype=np.float32)
+
+
+def largest(findings: list[Finding]) -> list[Finding]:
+    """Leave out shortcuts whose images nearly all belong to a larger one of the same class: parts of one pattern."""
+
+    def within(part: Finding, whole: Finding) -> bool:
+        inside = len(set(part.rows) & set(whole.rows)) / len(part.rows)
+        return part.label == whole.label and len(part.rows) < len(whole.rows) and inside > PART
+
+    marks = [each for each in findings if each.is_shortcut]
+    return [each for each in findings if not any(within(each, other) for other in marks)]
+
+
+def difference(images: Images, members: Rows) -> Float[np.ndarray, "*space channels"]:
+    """Return the group's mean image minus that of the rest, 0 at pixels where they hardly differ."""
+    d = images[members].mean(axis=0, dtype=np.float64) - images[~members].mean(axis=0, dtype=np.float64)
+    size = np.abs(d).max(axis=-1, keepdims=True)
+    return np.where(size >= SHARPEST * size.max(), d, 0.0).astype(np.float32)
