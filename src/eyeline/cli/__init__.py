@@ -1,4 +1,4 @@
-"""The command: `eyeline demo | explain | check | plan | run | show | audit | serve | lecture | models | layers`, and more.
+"""The command: `eyeline explain`, `check`, `run`, `audit`, `serve` and more; `eyeline --help` lists them.
 
 Importing this loads no framework and no matplotlib. Exit codes: 0 done; 1 an image was refused, the others
 are done; 2 usage: a flag or a model that cannot be. Ctrl-C: 130; what is done is kept, and nothing is half-written.
