@@ -19,6 +19,9 @@ from eyeline.command.named import KINDS, READERS, WORDS
 from eyeline.errors import InputError, nearest
 from eyeline.methods import METHODS, Method, build, known
 
+_HINTS: dict[type[Any], dict[str, Any]] = {}
+"""Types of the fields of each settings dataclass; they are asked for at every field of every other."""
+
 Owners = Mapping[str, type[Any]]
 """Settings dataclasses by name; the flags of all of them stand side by side."""
 
@@ -60,7 +63,7 @@ def settings(owners: Owners, chosen: str, given: Mapping[str, Any]) -> dict[str,
     Raises:
         InputError: a text that its type cannot read; a flag that only other owners have (they are named).
     """
-    hints, values = get_type_hints(owners[chosen]), {}
+    hints, values = known_hints(owners[chosen]), {}
     for name, text in given.items():
         if text is None:
             continue
@@ -76,8 +79,15 @@ def settings(owners: Owners, chosen: str, given: Mapping[str, Any]) -> dict[str,
 
 def holders(owners: Owners, name: str) -> list[str]:
     """Name the owners that have a field which text can set."""
-    hints = {owner: get_type_hints(kind).get(name) for owner, kind in owners.items()}
+    hints = {owner: known_hints(kind).get(name) for owner, kind in owners.items()}
     return [owner for owner, hint in hints.items() if hint is not None and (metavar(hint) or hint is bool)]
+
+
+def known_hints(kind: type[Any]) -> dict[str, Any]:
+    """Return the types of a dataclass's fields, read once."""
+    if kind not in _HINTS:
+        _HINTS[kind] = get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def option(name: str) -> str:
@@ -129,7 +139,7 @@ def metavar(hint: Any) -> str | None:
 def explained(owners: Owners, name: str) -> str:
     """Return the help of a flag: what the docstring says in the command's spelling, the words it takes, its default."""
     kinds = [owners[holder] for holder in holders(owners, name)]
-    hints = [get_type_hints(kind)[name] for kind in kinds]
+    hints = [known_hints(kind)[name] for kind in kinds]
     default = getattr(kinds[0], name, None)
     text = next((text for kind in kinds if (text := documented(kind).get(name))), "")
     for python, command in _SPELLINGS.items():
@@ -174,7 +184,7 @@ def _method(text: str) -> Method:
     name, given = parted(text)
     known(name, given)
     for key in given:
-        if metavar(get_type_hints(METHODS[name])[key]) == "PATH":  # text from anywhere, so it opens no file
+        if metavar(known_hints(METHODS[name])[key]) == "PATH":  # text from anywhere, so it opens no file
             raise InputError(f"{key} is a file, to be given in Python, but got it inside another method: {text!r}.")
     return build(name, settings(METHODS, name, given))
 
@@ -219,7 +229,7 @@ def _defaults(owners: Owners, name: str) -> str:
 
 def _parameter(owners: Owners, name: str, panel: str) -> inspect.Parameter:
     having = holders(owners, name)
-    hint = get_type_hints(owners[having[0]])[name]
+    hint = known_hints(owners[having[0]])[name]
     is_switch = hint is bool
     info = typer.Option(
         f"{option(name)}/--no-{option(name)[2:]}" if is_switch else option(name),

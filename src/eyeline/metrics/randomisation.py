@@ -85,7 +85,7 @@ class Randomisation:
                     ranks[image, stage] = rank_correlation(one, other)
                     similar[image, stage] = structural_similarity(one, other)
                 names.append(group[-1])
-                for image in np.flatnonzero(np.ptp(others.reshape(len(others), -1), axis=1) == 0):
+                for image in np.flatnonzero(np.ptp(others.reshape(len(others), -1), axis=1) == 0).tolist():
                     even.setdefault(attribution.names[image], []).append(names[-1])
                 advance(1)
         return measured(
