@@ -134,8 +134,39 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def family(record: dict[str, Any]) -> str:
+    """Gradient methods against Captum."""
+    machine, parts = record["machine"], record["parts"]
+    head = ("network", "method", "seconds of the processor", "faster than Captum at its best batch", "without the twin")
+    body = []
+    for name, methods in parts["family"].items():
+        for method, each in methods.items():
+            if method == "correlation":
+                continue
+            faster = each["times_faster"]
+            seconds = f"{each['processor_seconds']['eyeline']['median']:.2f}"
+            best = f"{spread(faster['eyeline'])}, {each['captum_batch']} a pass"
+            body.append((name, method, seconds, best, spread(faster["eyeline, no twin"])))
+    growth = [
+        (name, what, f"{each['grown']:.0f}") for name, found in parts["growth"].items() for what, each in found.items()
+    ]
+    said = ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items()) if name != "eyeline")
+    threads = f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
+    return "\n".join(
+        [
+            f"{machine['processor']}, {machine['cores']} cores, {threads}, {record['date']}; {said}. Medians, with",
+            f"quartiles of the rounds. `{record['command']}`",
+            "",
+            *rows(head, *body),
+            *rows(("network", "integrated gradients by", "grew by, MiB"), *growth),
+        ]
+    )
+
+
 def blocks(record: dict[str, Any]) -> dict[str, str]:
     """Text by the name of the marker that it stands under."""
+    if "family" in record["parts"]:
+        return {"family": family(record)}
     if "runs" in record:
         return runs_tables.blocks(record)
     return engine_tables.blocks(record) if "peers" in record["parts"] else {"full_path": table(record)}
