@@ -34,7 +34,10 @@ HOMES = {
     | {path.relative_to(SOURCE).as_posix() for path in SOURCE.glob("models/onnx_torch*.py")}
     | {f"models/keras_{name}.py" for name in ("eager", "elementwise", "graph", "layers", "passes", "readings")}
     | {"models/keras_random.py", "models/bundled.py", "models/lite0.py"},
-    "keras": {f"models/{name}.py" for name in ("keras", "keras_eager", "keras_files", "keras_layers", "keras_passes")}
+    "keras": {
+        f"models/{name}.py"
+        for name in ("keras", "keras_eager", "keras_files", "keras_joined", "keras_layers", "keras_passes")
+    }
     | {"lecture/network.py"},
     "tensorflow": {
         "models/keras_layers.py",

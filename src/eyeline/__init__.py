@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from eyeline.methods import explain as explain
     from eyeline.metrics.check import check as check
     from eyeline.models.load import load as load
+    from eyeline.models.several import several as several
     from eyeline.page import report as report
     from eyeline.page.notebook import view as view
     from eyeline.preprocess import Preprocess as Preprocess
@@ -86,6 +87,7 @@ _HOMES = {
     ],
     "metrics.check": ["check"],
     "models.load": ["load"],
+    "models.several": ["several"],
     "page": ["report"],
     "page.notebook": ["view"],
     "preprocess": ["Preprocess"],

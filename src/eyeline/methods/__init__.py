@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, overload
 
 from eyeline.attribution import Attribution
 from eyeline.errors import InputError, nearest
@@ -13,6 +13,7 @@ from eyeline.methods.eigencam import EigenCAM
 from eyeline.methods.expected import ExpectedGradients
 from eyeline.methods.gradient import Gradient, GradientInput
 from eyeline.methods.guided import GuidedIG
+from eyeline.methods.inputs import explain_inputs
 from eyeline.methods.integrated import IntegratedGradients
 from eyeline.methods.occlusion import Occlusion
 from eyeline.methods.pairs import Pairs
@@ -25,6 +26,7 @@ from eyeline.methods.superpixels import Superpixels
 from eyeline.methods.together import BaselineAgreement, MultiScale
 from eyeline.models.base import Model
 from eyeline.models.load import load
+from eyeline.models.several import Several
 
 METHODS: dict[str, type[Any]] = {
     "occlusion": Occlusion,
@@ -88,6 +90,19 @@ __all__ = [
 ]
 
 
+@overload
+def explain(
+    model: Several,
+    images: object,
+    method: str = "occlusion",
+    target: object = None,
+    *,
+    preset: str | None = None,
+    **settings: Any,
+) -> tuple[Attribution, ...]: ...
+
+
+@overload
 def explain(
     model: object,
     images: object,
@@ -96,12 +111,24 @@ def explain(
     *,
     preset: str | None = None,
     **settings: Any,
-) -> Attribution:
+) -> Attribution: ...
+
+
+def explain(
+    model: object,
+    images: object,
+    method: str = "occlusion",
+    target: object = None,
+    *,
+    preset: str | None = None,
+    **settings: Any,
+) -> Attribution | tuple[Attribution, ...]:
     """Make maps that show what the model looks at.
 
     Args:
         model: what `load` returned, or anything that `load` opens with its defaults.
-        images: a path, a folder, a PIL image, an array (channels last), a tensor (channels first), or a list.
+        images: a path, a folder, a PIL image, an array (channels last), a tensor (channels first), or a list. Where
+            the model is what `several` returned: a tuple of arrays, or a dict by the names of its inputs.
         method: a name of `eyeline methods`.
         target: None for the best class of each image, a class index or name, one per image, `Top(2)`,
             `Contrast(a, b)`, or a row of weights over the scores.
@@ -109,7 +136,8 @@ def explain(
         settings: the method's fields, for example window=56; they count before the preset's.
 
     Returns:
-        Maps of shape (n, *space), float32, raw and signed, in the unit of the scores.
+        Maps of shape (n, *space), float32, raw and signed, in the unit of the scores; of a model of several inputs, a
+        tuple with one attribution for each.
 
     Raises:
         InputError: an unknown method, preset or setting (the nearest name is offered), images or a target that do
@@ -125,6 +153,8 @@ def explain(
         [1.0, 1.0, 0.0, 0.0]
     """
     chosen = build(method, settings, preset)
+    if isinstance(model, Several):
+        return explain_inputs(chosen, model, images, target)
     return chosen(model if isinstance(model, Model) else load(model), images, target)
 
 

@@ -1,0 +1,227 @@
+"""Models of several inputs on every framework: published answers, and each input as if it were the only one."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import eyeline
+from eyeline.errors import InputError, UnsupportedError
+from eyeline.methods import inputs
+
+A = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
+B = np.ones((1, 4, 4, 1), dtype=np.float32)
+BLACK = eyeline.Constant(0)
+HEAD = np.array([[1] * 5 + [-1] * 3] * 4, dtype=np.float32)
+
+
+class CN1(nn.Module):
+    """conv 1->2 of ones with biases -50 and -75, ReLU, linear 8->4, ReLU; a second input is added to the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(1, 2, 3), nn.Linear(8, 4, bias=False)
+        nn.init.ones_(self.conv.weight)
+        self.conv.bias.data = torch.tensor([-50.0, -75.0])
+        self.last.weight.data = torch.from_numpy(HEAD)
+
+    def forward(self, image, other):
+        return torch.relu(self.last(torch.relu(self.conv(image + other)).flatten(1)))
+
+
+class BM2(nn.Module):
+    """relu(relu(a) - 1 - relu(b))."""
+
+    def forward(self, a, b):
+        return torch.relu(torch.relu(a) - 1 - torch.relu(b))
+
+
+class BM3(nn.Module):
+    """relu(relu(a - 1) - relu(b))."""
+
+    def forward(self, a, b):
+        return torch.relu(torch.relu(a - 1) - torch.relu(b))
+
+
+def in_keras(kind):
+    keras = pytest.importorskip("keras")
+    relu, shape = keras.ops.relu, (4, 4, 1) if kind is CN1 else (1,)
+    one, two = keras.Input(shape, name="image"), keras.Input(shape, name="other")
+    if kind is CN1:
+        conv, last = keras.layers.Conv2D(2, 3), keras.layers.Dense(4, use_bias=False)
+        rows = keras.ops.reshape(keras.ops.transpose(relu(conv(one + two)), (0, 3, 1, 2)), (-1, 8))
+        network = keras.Model([one, two], relu(last(rows)))
+        conv.set_weights([np.ones((3, 3, 1, 2)), np.array([-50, -75])])
+        last.set_weights([HEAD.T])
+        return network
+    inner = relu(one) - 1 - relu(two) if kind is BM2 else relu(one - 1) - relu(two)
+    return keras.Model([one, two], relu(inner))
+
+
+def in_onnx(kind, path):
+    example = (torch.zeros(2, 1, 4, 4),) * 2 if kind is CN1 else (torch.zeros(2, 1),) * 2
+    names, free = ["image", "other"], {"image": {0: "n"}, "other": {0: "n"}}
+    torch.onnx.export(kind().eval(), example, path, dynamo=False, input_names=names, dynamic_axes=free)
+    return path
+
+
+def opened(framework, kind, path):
+    if framework == "onnx":
+        pytest.importorskip("onnxruntime")
+        return eyeline.several(in_onnx(kind, path / "net.onnx"))
+    return eyeline.several(in_keras(kind) if framework == "keras" else kind().eval())
+
+
+FRAMEWORKS = ["torch", "keras", *(["onnx"] if importlib.util.find_spec("onnxruntime") else [])]
+LEGACY = pytest.mark.filterwarnings(
+    "ignore:You are using the legacy TorchScript:DeprecationWarning",
+    "ignore:`torch.jit:DeprecationWarning",
+    "ignore:The feature will be removed:DeprecationWarning",
+    "ignore:Constant folding:UserWarning",
+)
+
+
+@LEGACY
+@pytest.mark.parametrize("kind", [BM2, BM3])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_integrated_gradients_move_all_inputs(framework, kind, tmp_path):
+    """Implementation invariance: both networks are the same function (Sundararajan et al. 2017, figure 2)."""
+    model = opened(framework, kind, tmp_path)
+    given = (np.array([[3.0]], dtype=np.float32), np.array([[1.0]], dtype=np.float32))
+    first, second = eyeline.explain(model, given, "integratedgradients", 0, steps=400, rule="midpoint", baseline=BLACK)
+    np.testing.assert_allclose([first.maps.item(), second.maps.item()], [1.5, -0.5], atol=5e-3)
+    assert (first.provenance["input"], first.method["name"]) == (model.names[0], "integratedgradients")
+
+
+ROWS = {
+    "whole": ({"window": 4, "stride": 4}, np.full((4, 4), 67), np.full((4, 4), 13)),
+    "every pixel": (
+        {"window": 1, "stride": 1},
+        [(0, 2, 4, 3), (4, 9, 10, 7), (4, 13, 14, 11), (0, 0, 0, 0)],
+        [(1, 2, 2, 1)] * 3 + [(0, 0, 0, 0)],
+    ),
+    "of the first": (
+        {"window": (2, 3), "stride": (2, 1)},
+        [(17,) * 4] * 2 + [(64, 65.5, 65.5, 67)] * 2,
+        None,
+    ),
+    "of the second": ({"window": (1, 2), "stride": (1, 2)}, None, [(3,) * 4] * 3 + [(0,) * 4]),
+}
+
+
+@LEGACY
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_occlusion_of_each_input(framework, tmp_path):
+    model = opened(framework, CN1, tmp_path)
+    for settings, *wanted in ROWS.values():
+        found = eyeline.explain(model, (A, B), "occlusion", 0, baseline=BLACK, **settings)
+        for attribution, numbers in zip(found, wanted, strict=True):
+            if numbers is not None:
+                np.testing.assert_allclose(attribution.maps[0], numbers, atol=1e-4)
+    gradients = eyeline.explain(model, {"image": A, "other": B}, "gradient", 0, channels="sum")
+    for each in gradients:
+        np.testing.assert_allclose(each.maps[0], [(1, 2, 2, 1)] * 3 + [(0,) * 4], atol=1e-5)
+
+
+def test_each_input_alone_has_the_sign_of_its_part():
+    a, b = np.array([[-10.0], [3.0]], dtype=np.float32), np.array([[-5.0], [1.0]], dtype=np.float32)
+    found = eyeline.explain(eyeline.several(BM3()), (a, b), "occlusion", 0, window=1, baseline=BLACK)
+    assert [each.maps[:, 0].tolist() for each in found] == [[0, 1], [0, -1]]
+    assert found[0].sweep.scores.shape[0] == 2
+
+
+class Mixed(nn.Module):
+    """A picture of two channels and a row of numbers."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.more, self.last = nn.Conv2d(2, 4, 3), nn.Linear(5, 4), nn.Linear(4, 3)
+
+    def forward(self, picture, row):
+        return self.last(torch.tanh(self.conv(picture)).mean((2, 3)) * torch.tanh(self.more(row)))
+
+
+PICTURES = np.random.default_rng(0).random((3, 6, 7, 2), dtype=np.float32)
+NUMBERS = np.random.default_rng(1).random((3, 5), dtype=np.float32)
+METHODS = {
+    "gradient": {"channels": "l2"}, "gradientinput": {"baseline": eyeline.Mean()}, "expectedgradients": {"samples": 3},
+    "integratedgradients": {"steps": 40}, "guidedig": {"steps": 10}, "smoothgrad": {"samples": 2},
+    "vargrad": {"samples": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_gradient_method(method):
+    given = {"row": NUMBERS, "picture": PICTURES}
+    first, second = eyeline.explain(eyeline.several(Mixed()), given, method, [0, 1, 2], **METHODS[method])
+    assert (first.maps.shape, second.maps.shape) == ((3, 6, 7), (3, 5))
+    assert first.maps.any()
+    assert second.maps.any()
+    assert first.quantity == second.quantity
+    assert "class 2" in repr(first)
+
+
+def test_gradients_of_each_input_by_hand():
+    network = Mixed()
+    picture = torch.from_numpy(PICTURES).movedim(-1, 1).requires_grad_()
+    row = torch.from_numpy(NUMBERS).requires_grad_()
+    network(picture, row)[:, 1].sum().backward()
+    tensors = (torch.from_numpy(PICTURES).movedim(-1, 1), torch.from_numpy(NUMBERS))
+    first, second = eyeline.explain(eyeline.several(network), tensors, "gradient", 1, channels=None)
+    np.testing.assert_allclose(first.maps, picture.grad.movedim(1, -1).numpy(), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(second.maps[..., 0], row.grad.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_all_inputs_together_make_up_the_change():
+    model = eyeline.several(Mixed())
+    start = (eyeline.Constant(0), eyeline.Mean())[1]
+    found = eyeline.explain(model, (PICTURES, NUMBERS), "integratedgradients", 0, steps=60, baseline=start)
+    total = sum(each.maps.reshape(3, -1).sum(1) for each in found)
+    mean = (np.broadcast_to(PICTURES.mean((1, 2), keepdims=True), PICTURES.shape),
+            np.broadcast_to(NUMBERS.mean(1, keepdims=True), NUMBERS.shape))  # fmt: skip
+    with torch.no_grad():
+        network = Mixed()
+        ends = [network(torch.from_numpy(p.copy()).movedim(-1, 1), torch.from_numpy(r.copy()))[:, 0].numpy()
+                for p, r in ((PICTURES, NUMBERS), mean)]  # fmt: skip
+    np.testing.assert_allclose(total, ends[0] - ends[1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ((PICTURES,), r"one array for each of the inputs 'picture', 'row', but got 1\. Pass a tuple"),
+        (PICTURES, r"one array for each of the inputs 'picture', 'row', but got ndarray"),
+        ({"picture": PICTURES}, r"the inputs must be 'picture', 'row', but got no 'row'"),
+        ({"picture": PICTURES, "row": NUMBERS, "rows": NUMBERS}, r"but got 'rows' as well"),
+        ((PICTURES, NUMBERS[:2]), r"as many examples each, but got \[3, 2\]"),
+        ((PICTURES, NUMBERS.astype(int)), r"finite floats, .* but 'row' is int64 of shape \(3, 5\)"),
+        ((PICTURES, NUMBERS * np.nan), "array of finite floats"),
+    ],
+)
+def test_inputs_that_do_not_fit(given, sentence):
+    with pytest.raises(InputError, match=sentence):
+        eyeline.explain(eyeline.several(Mixed()), given, "gradient", 0)
+
+
+def test_models_and_methods_that_do_not_fit():
+    with pytest.raises(UnsupportedError, match=r"must have more than 'input'\. Use eyeline\.load"):
+        eyeline.several(nn.Linear(3, 2))
+    with pytest.raises(UnsupportedError, match="must be a PyTorch module, a Keras model or an ONNX file, but got"):
+        eyeline.several(len)
+    with pytest.raises(UnsupportedError, match=r"several inputs, but got 'blurig'\. Use one of occlusion, gradient"):
+        eyeline.explain(eyeline.several(Mixed()), (PICTURES, NUMBERS), "blurig", 0)
+    with pytest.raises(InputError, match="inner must be a method that explains several inputs at once"):
+        eyeline.explain(eyeline.several(Mixed()), (PICTURES, NUMBERS), "smoothgrad", 0, inner=eyeline.Occlusion())
+
+
+def test_the_oracle_notices(monkeypatch, tmp_path):
+    """Sabotage: the inputs exchanged; the others not held."""
+    split = inputs.split
+    monkeypatch.setattr(inputs, "split", lambda rows, shapes: split(np.roll(rows, 1, axis=1), shapes))
+    with pytest.raises(AssertionError):
+        test_integrated_gradients_move_all_inputs("torch", BM2, tmp_path)
+    with pytest.raises(AssertionError):
+        test_gradients_of_each_input_by_hand()
