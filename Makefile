@@ -99,10 +99,11 @@ docs: .venv-docs/.ready
 	.venv-docs/bin/python -m sphinx -E -W --keep-going -q -b html -d build/doctrees docs build/site
 	.venv-docs/bin/python docs/making/check.py build/site
 
-# The pictures of README and docs.
+# The pictures of README and docs; the gallery of methods takes some minutes.
 pictures: .venv/.ready
 	$(MAIN) docs/make_pictures.py
 	$(MAIN) docs/draw_ideas.py
+	$(MAIN) docs/make_gallery.py
 
 # The figures of docs/benchmarks.md: about fifteen minutes on two cores, every environment.
 bench: .venv/.ready .venv-tensorflow/.ready .venv-jax/.ready .venv-peers/.ready

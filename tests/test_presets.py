@@ -18,10 +18,10 @@ import eyeline
 from eyeline import lecture
 from eyeline.command.chosen import chosen
 from eyeline.errors import InputError
-from eyeline.methods import METHODS, build
+from eyeline.methods import METHODS, PRESETS, build
 from eyeline.methods.channels import reduce
 from eyeline.methods.noise import field
-from eyeline.methods.presets import PRESETS, differences
+from eyeline.methods.presets import differences
 
 DOCS = Path(__file__).parent.parent / "docs"
 IMAGE = np.random.default_rng(3).random((1, 11, 10, 3), dtype=np.float32)

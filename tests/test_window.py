@@ -40,6 +40,15 @@ def test_inside_keeps_the_whole_windows_of_cut(layout):
     assert inside.tolist() == whole
 
 
+@given(layouts())
+def test_shift_moves_the_cut_windows_back_and_keeps_them_whole(layout):
+    size, window, stride = layout
+    cut, shifted = grid(size, window, stride), grid(size, window, stride, "shift")
+    np.testing.assert_array_equal(shifted[..., 1] - shifted[..., 0], np.broadcast_to(window, shifted.shape[:2]))
+    np.testing.assert_array_equal(shifted[..., 1], np.where(cut[..., 1] == size, size, cut[..., 1]))
+    assert (coverage(shifted, size) >= 1).all()
+
+
 def test_windows_come_in_raster_order():
     assert grid((4, 6), (2, 3), (2, 3)).tolist() == [
         [[0, 2], [0, 3]],
@@ -49,7 +58,7 @@ def test_windows_come_in_raster_order():
     ]
 
 
-@given(layouts(), st.sampled_from(["mean", "sum"]), st.sampled_from(["cut", "inside"]), st.integers(0, 99))
+@given(layouts(), st.sampled_from(["mean", "sum"]), st.sampled_from(["cut", "inside", "shift"]), st.integers(0, 99))
 def test_lay_equals_a_loop_over_pixels(layout, overlap, edge, seed):
     size, window, stride = layout
     boxes = grid(size, window, stride, edge)

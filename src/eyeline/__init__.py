@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from eyeline.interaction import interactions as interactions
     from eyeline.mask import GaussianMask as GaussianMask
     from eyeline.mask import LinearMask as LinearMask
+    from eyeline.mask import MonaiMask as MonaiMask
     from eyeline.methods import BaselineAgreement as BaselineAgreement
     from eyeline.methods import BlurIG as BlurIG
     from eyeline.methods import Deconvnet as Deconvnet
@@ -78,7 +79,7 @@ _HOMES = {
     "filling": ["Inpaint", "LocalMean", "SurroundingMean"],
     "flip": ["flips"],
     "interaction": ["interactions"],
-    "mask": ["GaussianMask", "LinearMask"],
+    "mask": ["GaussianMask", "LinearMask", "MonaiMask"],
     "methods": [
         "BaselineAgreement", "BlurIG", "Deconvnet", "EigenCAM", "ExpectedGradients", "GradCAM", "GradCAMPlusPlus",
         "Gradient", "GradientInput", "GuidedBackpropagation", "GuidedGradCAM", "GuidedIG", "HiResCAM",

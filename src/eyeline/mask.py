@@ -1,5 +1,6 @@
 """Soft edges: how much of each pixel of a window is covered."""
 
+import math
 from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol, runtime_checkable
@@ -101,7 +102,39 @@ class GaussianMask:
         return _product([along(width) for width in window])
 
 
-MASKS: dict[str, type] = {"linear": LinearMask, "gaussian": GaussianMask}
+@dataclass(frozen=True)
+class MonaiMask:
+    """MONAI's bell of standard deviation window / 4: the middle is covered wholly, the farthest corner not at all.
+
+    `m = (k - min k) / (max k - min k)`, k the product over the axes of the Gaussian's area over a pixel, its middle at
+    window // 2. Windows count by another bell: of standard deviation window / 8, and at least 0.001.
+
+    Examples:
+        >>> import eyeline
+        >>> eyeline.MonaiMask()((4, 4)).round(2)[2].tolist()
+        [0.14, 0.62, 1.0, 0.62]
+    """
+
+    def __call__(self, window: tuple[int, ...]) -> Weights:
+        def along(width: int) -> Float[np.ndarray, "width"]:
+            scale = math.sqrt(0.5) / (0.25 * width)
+            edges = [math.erf(scale * (place - width // 2 - 0.5)) for place in range(width + 1)]
+            return np.diff(edges) / 2
+
+        bell = _product([along(width) for width in window])
+        span = float(np.ptp(bell))
+        return np.asarray((bell - bell.min()) / span) if span else np.ones(window)
+
+    def share(self, window: tuple[int, ...]) -> Weights:
+        """Return how much a window's value counts at each of its pixels."""
+
+        def along(width: int) -> Float[np.ndarray, "width"]:
+            return np.asarray(np.exp(-32 * ((np.arange(width) - (width - 1) / 2) / width) ** 2))
+
+        return np.asarray(np.maximum(_product([along(width) for width in window]), 1e-3))
+
+
+MASKS: dict[str, type] = {"linear": LinearMask, "gaussian": GaussianMask, "monai": MonaiMask}
 """Masks that a word can name, with at most one number behind a colon."""
 
 

@@ -18,8 +18,11 @@ AXES = {1: ("sample",), 2: ("row", "column"), 3: ("plane", "row", "column")}
 Size = int | tuple[int, ...]
 """Pixels per axis; one int stands for every axis."""
 
-Edge = Literal["cut", "inside"]
-"""cut: windows that stick out are cut at the border. inside: only whole windows are used."""
+Edge = Literal["cut", "inside", "shift"]
+"""What happens to windows that stick out.
+
+cut: they are cut at the border. inside: they are left out. shift: they are moved back to it, whole.
+"""
 
 Overlap = Literal["mean", "sum"]
 """How the values of several windows on one pixel become one number."""
@@ -84,7 +87,8 @@ def grid(size: tuple[int, ...], window: Size, stride: Size, edge: Edge = "cut") 
     """Lay windows over an image in raster order.
 
     Per axis the windows start at multiples of `stride`: ceil((size - window) / stride) + 1 of them, the last
-    cut at the border (`edge="cut"`), or as many as lie wholly inside (`edge="inside"`).
+    cut at the border (`edge="cut"`) or moved back to it (`edge="shift"`), or as many as lie wholly inside
+    (`edge="inside"`).
 
     Args:
         size: pixels per spatial axis.
@@ -112,8 +116,9 @@ def grid(size: tuple[int, ...], window: Size, stride: Size, edge: Edge = "cut") 
                 f"with window {wide} (axis {axis}). Pass stride={wide} or less."
             )
         steps = (length - wide) / step
-        count = (math.ceil(steps) if edge == "cut" else math.floor(steps)) + 1
-        spans.append([Span(i * step, min(i * step + wide, length)) for i in range(count)])
+        count = (math.floor(steps) if edge == "inside" else math.ceil(steps)) + 1
+        starts = [min(i * step, length - wide) if edge == "shift" else i * step for i in range(count)]
+        spans.append([Span(start, min(start + wide, length)) for start in starts])
     return np.array(list(product(*spans)), dtype=np.int64)
 
 

@@ -12,4 +12,5 @@ collect_ignore_glob = [] if importlib.util.find_spec("xplique") else ["test_*.py
 if not collect_ignore_glob:
     # Importing them warns of what they use of other libraries.
     with warnings.catch_warnings(action="ignore"):
+        import tf_keras_vis.layercam  # noqa: F401
         import xplique.attributions  # noqa: F401

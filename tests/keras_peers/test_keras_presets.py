@@ -13,20 +13,24 @@ import tensorflow as tf
 import torch
 import xplique.attributions as xplique
 from PIL import Image
+from tf_explain.core.grad_cam import GradCAM
 from tf_explain.core.gradients_inputs import GradientsInputs
 from tf_explain.core.integrated_gradients import IntegratedGradients
 from tf_explain.core.occlusion_sensitivity import OcclusionSensitivity
 from tf_explain.core.smoothgrad import SmoothGrad
 from tf_explain.core.vanilla_gradients import VanillaGradients
+from tf_keras_vis.gradcam import Gradcam
+from tf_keras_vis.layercam import Layercam
 from tf_keras_vis.saliency import Saliency
 from tf_keras_vis.utils.scores import CategoricalScore
 from xplique.attributions.gradient_statistics.gradient_statistic import GradientStatistic
 
 import eyeline
 import lite0_keras
-from eyeline.methods import METHODS
+from eyeline.methods import METHODS, PRESETS
+from eyeline.methods.layermaps import enlarged
 from eyeline.methods.noise import field
-from eyeline.methods.presets import PRESETS, differences
+from eyeline.methods.presets import differences
 from eyeline.models import bundled, lite0
 from networks import pictures
 
@@ -34,7 +38,7 @@ pytestmark = [
     # Keras' own: variables lack the copy keyword of NumPy 2.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
     # tf-keras-vis hands a list to a model with one input.
-    pytest.mark.filterwarnings("ignore:Exception encountered when calling:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The structure of `inputs`:UserWarning"),
 ]
 
 TARGET, SIDE, SEED = 2, 24, 7
@@ -176,6 +180,39 @@ def test_tf_keras_vis_smoothgrad(network, model, image, monkeypatch):
     settings = {"score": CategoricalScore([TARGET]), "seed_input": image, "smooth_samples": 20}
     theirs = Saliency(network)(**settings, normalize_map=False)
     agree("tf-keras-vis", "smoothgrad", model, image, theirs, seed=SEED)
+
+
+# What looks at ReLUs and layers
+
+
+@pytest.fixture(scope="module")
+def rectified():
+    keras.utils.set_random_seed(2)
+    image = keras.Input((SIDE, SIDE, 3))
+    values = layers.Conv2D(6, 3, padding="same", activation="relu", name="first")(image)
+    values = layers.Conv2D(8, 5, strides=3, activation="relu", name="second")(values)
+    return keras.Model(image, layers.Dense(5)(layers.Flatten()(values)))
+
+
+@pytest.mark.parametrize(("method", "name"), [("guidedbackpropagation", "GuidedBackprop"), ("deconvnet", "DeconvNet")])
+def test_xplique_relus(rectified, image, wanted, method, name):
+    theirs = getattr(xplique, name)(rectified).explain(image, wanted).numpy()[..., 0]
+    agree("xplique", method, eyeline.load(rectified), image, theirs)
+
+
+def test_maps_of_a_layer(rectified, image, wanted, monkeypatch):
+    """Of a layer at the image's size, where nothing is stretched; of a smaller one, stretched alike."""
+    model, score = eyeline.load(rectified), CategoricalScore([TARGET])
+    monkeypatch.setattr(tf.image.ResizeMethod, "BICUBIC", tf.image.ResizeMethod.BILINEAR)
+    for layer in ("first", "second"):
+        theirs = xplique.GradCAM(rectified, conv_layer=layer).explain(image, wanted).numpy()[..., 0]
+        agree("xplique", "gradcam", model, image, theirs, layer=layer)
+        given, gradients = GradCAM.get_gradients_and_filters(rectified, image, layer, TARGET, False)
+        small = np.stack(GradCAM.generate_ponderated_output(given, gradients))
+        agree("tf-explain", "gradcam", model, image, enlarged(small, (SIDE, SIDE)), layer=layer)
+        for method, kind in (("gradcam", Gradcam), ("layercam", Layercam)):
+            small = kind(rectified)(score, image, layer, False, expand_cam=False, normalize_cam=False)
+            agree("tf-keras-vis", method, model, image, enlarged(np.asarray(small), (SIDE, SIDE)), layer=layer)
 
 
 # EfficientNet-Lite0 in Keras, with the bundled ImageNet weights

@@ -15,9 +15,10 @@ from test_captum import numbers, photograph
 from test_gradient_peers import assert_same, wide
 
 import eyeline
-from eyeline.methods import METHODS
+from eyeline.methods import METHODS, PRESETS
+from eyeline.methods.layermaps import enlarged
 from eyeline.methods.noise import field
-from eyeline.methods.presets import PRESETS, differences
+from eyeline.methods.presets import differences
 from networks import Lite0, build, pictures
 
 TARGET = 3
@@ -125,7 +126,35 @@ def test_captum_expected_gradients(network, model, image, monkeypatch):
     agree("captum", "expectedgradients", model, image, numbers(theirs), references=references)
 
 
+@pytest.mark.filterwarnings("ignore:Setting backward hooks:UserWarning")
+def test_captum_relus_and_layers(network, model, image):
+    leaf, block = wide(image).requires_grad_(), network[7]
+    agree(
+        "captum", "guidedbackpropagation", model, image, numbers(attr.GuidedBackprop(network).attribute(leaf, TARGET))
+    )
+    agree("captum", "deconvnet", model, image, numbers(attr.Deconvolution(network).attribute(leaf, TARGET)))
+    small = attr.LayerGradCam(network, block).attribute(leaf, TARGET)
+    theirs = numbers(attr.LayerAttribution.interpolate(small, (32, 24), "bilinear"))[..., 0]
+    agree("captum", "gradcam", model, image, theirs, layer="7")
+    theirs = attr.GuidedGradCam(network, block).attribute(leaf, TARGET, interpolate_mode="bilinear")
+    agree("captum", "guidedgradcam", model, image, numbers(theirs), layer="7")
+
+
 # PAIR
+
+
+def test_pair_grad_cam(network, model, image):
+    def call(points, call_model_args=None, expected_keys=None):
+        kept = []
+        hook = network[7].register_forward_hook(lambda module, given, found: kept.append(found))
+        scores = network(wide(points).requires_grad_())[:, TARGET]
+        hook.remove()
+        gradients = torch.autograd.grad(scores.sum(), kept[0])[0]
+        values = (numbers(kept[0]), numbers(gradients))
+        return dict(zip((pair.CONVOLUTION_LAYER_VALUES, pair.CONVOLUTION_OUTPUT_GRADIENTS), values, strict=True))
+
+    small = pair.GradCam().GetMask(image[0], call, should_resize=False, three_dims=False)
+    agree("pair", "gradcam", model, image, enlarged(small[None], (32, 24)), layer="7")
 
 
 def test_pair_occlusion(network, model, image):
@@ -181,12 +210,44 @@ def test_monai_gradient(monai, network, model, image):
     agree("monai", "gradient", model, image, numbers(theirs))
 
 
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")
+@pytest.mark.parametrize("window", [16, (9, 12)])
+def test_monai_occlusion(monai, network, model, image, window):
+    sensitivity = monai.OcclusionSensitivity(network, window, activate=False, verbose=False)
+    theirs = numbers(sensitivity(wide(image))[0])[..., TARGET]
+    given = {} if window == 16 else {"window": window, "stride": (3, 4)}
+    agree("monai", "occlusion", model, image, theirs, **given)
+
+
 @pytest.mark.parametrize(("method", "magnitude"), [("smoothgrad", False), ("smoothgradsquared", True)])
 def test_monai_smoothing(monai, network, model, image, method, magnitude, monkeypatch):
     draws = iter(drawn(image, 1.0))
     monkeypatch.setattr(torch, "normal", lambda mean, deviation, **rest: wide(deviation * next(draws)[None]))
     smooth = monai.SmoothGrad(copy.deepcopy(network), n_samples=4, magnitude=magnitude, verbose=False)
     agree("monai", method, model, image, numbers(smooth(wide(image), TARGET)), **GIVEN)
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing:UserWarning")
+def test_monai_relus_and_layers(monai, image):
+    class Named(torch.nn.Module):
+        """MONAI finds layers by name."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.relu = torch.nn.Conv2d(3, 8, 3, stride=2), torch.nn.ReLU()
+            self.last = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8 * 15 * 11, 5))
+            self.last[1].weight.data *= 50
+
+        def forward(self, images):
+            return self.last(self.relu(self.first(images)))
+
+    torch.manual_seed(0)
+    network = Named().double().eval()
+    model = eyeline.load(network, input_size=(32, 24))
+    theirs = monai.GradCAM(copy.deepcopy(network), "relu", postprocessing=lambda found: found)(wide(image), TARGET)
+    agree("monai", "gradcam", model, image, numbers(theirs)[..., 0], layer="relu")
+    theirs = monai.GuidedBackpropGrad(copy.deepcopy(network))(wide(image), TARGET)
+    agree("monai", "guidedbackpropagation", model, image, numbers(theirs))
 
 
 # zennit
@@ -212,6 +273,31 @@ def test_zennit_gradients(zennit, network, model, image, method, name):
     with getattr(zennit, name)(network, attr_output=one_class) as attributor:
         theirs = attributor(wide(image))[1]
     agree("zennit", method, model, image, numbers(theirs))
+
+
+# grad-cam
+
+
+@pytest.mark.usefixtures("stubbed_torchvision")
+def test_grad_cam(image, monkeypatch):
+    """Its maps before they are scaled, of a layer whose maps are stretched."""
+    pytorch_grad_cam = pytest.importorskip("pytorch_grad_cam", reason="grad-cam")
+    from pytorch_grad_cam import base_cam
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    monkeypatch.setattr(base_cam, "scale_cam_image", lambda found, size=None: found)
+    torch.manual_seed(0)
+    nn, given = torch.nn, tensor(image)
+    stack = [nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 8, 5, stride=3), nn.ReLU(), nn.Flatten()]
+    network = nn.Sequential(*stack, nn.Linear(8 * 10 * 7, 5)).eval()
+    network[-1].weight.data *= 50
+    model = eyeline.load(network, input_size=(32, 24))
+    for method, kind in (("gradcam", "GradCAM"), ("hirescam", "HiResCAM"), ("layercam", "LayerCAM")):
+        with getattr(pytorch_grad_cam, kind)(network, [network[3]]) as cam:
+            small = cam(given, [ClassifierOutputTarget(TARGET)])
+        agree("grad-cam", method, model, image, enlarged(small, (32, 24)), layer="3")
+    guided = pytorch_grad_cam.GuidedBackpropReLUModel(network, "cpu")
+    agree("grad-cam", "guidedbackpropagation", model, image, guided(given, TARGET)[None])
 
 
 # The bundled network, with its ImageNet weights

@@ -17,7 +17,8 @@ from eyeline.methods.inputs import explain_inputs
 from eyeline.methods.integrated import IntegratedGradients
 from eyeline.methods.occlusion import Occlusion
 from eyeline.methods.pairs import Pairs
-from eyeline.methods.presets import PRESETS, preset_settings
+from eyeline.methods.peers import PRESETS
+from eyeline.methods.presets import preset_settings
 from eyeline.methods.relus import Deconvnet, GuidedBackpropagation, GuidedGradCAM
 from eyeline.methods.rise import Rise
 from eyeline.methods.scorecam import ScoreCAM

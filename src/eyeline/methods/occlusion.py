@@ -35,7 +35,7 @@ class Occlusion:
             "complement" is 1 - s(covered).
         overlap: "mean" or "sum" over the windows on a pixel.
         edge: "cut" cuts the last window at the border; "inside" uses whole windows only, pixels that none
-            covers are 0.
+            covers are 0; "shift" moves the last window back to the border, whole.
         keep: cover everything but the window; a drop is then s(only W kept) - s(all covered).
         batch: images a forward pass. None means measured within the memory budget.
         memory: budget in mebibytes that the process may grow by while a batch runs, as Linux measures it. On
