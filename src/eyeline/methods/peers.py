@@ -114,6 +114,9 @@ PRESETS: dict[str, dict[str, Row]] = {
             "Xplique's clipped ReLU stays open above its end; eyeline's does not.",
         ),
         "deconvnet": Row("DeconvNet", {"channels": "mean"}),
+        "rise": Row(
+            "Rise", {"baseline": BLACK}, "Xplique cuts its masks from a grid that is enlarged a little otherwise."
+        ),
         "gradcam": Row("GradCAM", {}, "Xplique stretches the layer's map by cubic interpolation; eyeline by linear."),
     },
     "tf-explain": {
