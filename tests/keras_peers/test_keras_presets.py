@@ -41,7 +41,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The structure of `inputs`:UserWarning"),
 ]
 
-TARGET, SIDE, SEED = 2, 24, 7
+TARGET, OTHER, SIDE, SEED = 2, 1, 24, 7
 layers = keras.layers
 
 
@@ -200,8 +200,15 @@ def rectified():
     keras.utils.set_random_seed(2)
     image = keras.Input((SIDE, SIDE, 3))
     values = layers.Conv2D(6, 3, padding="same", activation="relu", name="first")(image)
-    values = layers.Conv2D(8, 5, strides=3, activation="relu", name="second")(values)
-    return keras.Model(image, layers.Dense(5)(layers.Flatten()(values)))
+    positive = keras.initializers.RandomUniform(0, 1)
+    values = layers.Conv2D(8, 5, strides=3, activation="relu", name="second", kernel_initializer=positive)(values)
+    last = layers.Dense(5)
+    network = keras.Model(image, last(layers.Flatten()(values)))
+    # Everything speaks for the class and against the other one, so that no map is 0 all over by setting numbers to 0.
+    kernel = np.random.default_rng(0).random((7 * 7 * 8, 5))
+    kernel[:, OTHER] *= -1
+    last.set_weights([kernel, np.zeros(5)])
+    return network
 
 
 @pytest.mark.parametrize(("method", "name"), [("guidedbackpropagation", "GuidedBackprop"), ("deconvnet", "DeconvNet")])
@@ -217,9 +224,9 @@ def test_maps_of_a_layer(rectified, image, wanted, monkeypatch):
     for layer in ("first", "second"):
         theirs = xplique.GradCAM(rectified, conv_layer=layer).explain(image, wanted).numpy()[..., 0]
         agree("xplique", "gradcam", model, image, theirs, layer=layer)
-        given, gradients = GradCAM.get_gradients_and_filters(rectified, image, layer, TARGET, False)
+        given, gradients = GradCAM.get_gradients_and_filters(rectified, image, layer, OTHER, False)
         small = np.stack(GradCAM.generate_ponderated_output(given, gradients))
-        agree("tf-explain", "gradcam", model, image, enlarged(small, (SIDE, SIDE)), layer=layer)
+        agree("tf-explain", "gradcam", model, image, enlarged(small, (SIDE, SIDE)), OTHER, layer=layer)
         for method, kind in (("gradcam", Gradcam), ("layercam", Layercam)):
             small = kind(rectified)(score, image, layer, False, expand_cam=False, normalize_cam=False)
             agree("tf-keras-vis", method, model, image, enlarged(np.asarray(small), (SIDE, SIDE)), layer=layer)
