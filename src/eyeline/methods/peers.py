@@ -115,7 +115,9 @@ PRESETS: dict[str, dict[str, Row]] = {
         ),
         "deconvnet": Row("DeconvNet", {"channels": "mean"}),
         "rise": Row(
-            "Rise", {"baseline": BLACK}, "Xplique cuts its masks from a grid that is enlarged a little otherwise."
+            "Rise",
+            {"measure": "score", "baseline": BLACK},
+            "Xplique cuts its masks from a grid that is enlarged a little otherwise.",
         ),
         "gradcam": Row("GradCAM", {}, "Xplique stretches the layer's map by cubic interpolation; eyeline by linear."),
     },
