@@ -20,9 +20,9 @@ RECORD, PAGE = ROOT / "benchmarks" / "trust.json", ROOT / "docs" / "trust.md"
 SETTINGS: dict[str, dict[str, Any]] = {
     "occlusion": {"window": 56, "stride": 28},
     "integratedgradients": {"steps": 20},
-    "expectedgradients": {"samples": 20},
-    "blurig": {"steps": 20},
-    "guidedig": {"steps": 20},
+    "expectedgradients": {"samples": 8},
+    "blurig": {"steps": 8},
+    "guidedig": {"steps": 8},
     "smoothgrad": {"samples": 10},
     "smoothgradsquared": {"samples": 10},
     "vargrad": {"samples": 10},

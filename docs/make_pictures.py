@@ -19,8 +19,10 @@ from eyeline._typing import Boxes
 from eyeline.incremental.graph import Node
 from eyeline.incremental.plan import Plan, multiply_adds
 from eyeline.incremental.run import Engine
-from eyeline.models.base import Traceable
+from eyeline.metrics import Deletion, Insertion
+from eyeline.models.base import Model, Traceable
 from eyeline.picture import panel, save
+from eyeline.plot import curves
 from eyeline.window import Box, grid
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -28,6 +30,7 @@ from networks import resnet18
 
 FOLDER = Path(__file__).parent / "pictures"
 SIZE, WINDOW, STRIDE = (224, 224), 32, 16
+STEP = 14 * SIZE[1]
 FINE = 56
 """Most pixels along a side that are drawn one by one."""
 SHOWN = {
@@ -51,15 +54,26 @@ def main() -> None:
         occlusion = eyeline.explain(model, files, window=56, stride=14, baseline=eyeline.Blur(12))
         saliency = eyeline.explain(model, files, "gradient")
         drawn = panel(occlusion, saliency, scale="p99", size=300, originals=files)
+        trusted = trust(model, files[0])
     print(save(drawn, FOLDER / "demo.png"))
     networks = {"EfficientNet-Lite0": model, "ResNet18": eyeline.load(resnet18().eval())}
     plans = {name: planned(network) for name, network in networks.items()}
     for name, figure in {
         "engine_windows": growth(plans["EfficientNet-Lite0"], occlusion.images[1]),
         "engine_work": work(plans),
+        "curves": trusted,
     }.items():
         figure.savefig(FOLDER / f"{name}.png", dpi=100)
         print(FOLDER / f"{name}.png")
+
+
+def trust(model: Model, file: Path) -> plt.Figure:
+    """Show deletion and insertion of three maps of one photograph."""
+    maps = [eyeline.explain(model, file, method) for method in ("gradient", "guidedbackpropagation", "gradcam")]
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained", sharey=True)
+    for axis, metric in zip(axes, (Deletion(step=STEP), Insertion(step=STEP)), strict=True):
+        curves(*(metric(model, attribution) for attribution in maps), ax=axis)
+    return figure
 
 
 def planned(model: Traceable) -> Plan:

@@ -15,7 +15,8 @@ from eyeline.metrics.check import Check, Judged
 from eyeline.metrics.limits import Limits
 from networks import IMAGES, SIZE, convolutional, linear
 
-QUICK = {"stages": 2, "shifts": 3, "points": 3, "nudges": 1}
+FEW = Limits(shift_doubtful=0.25)
+QUICK = {"stages": 2, "shifts": 3, "points": 3, "nudges": 1, "limits": FEW}
 
 
 def judged(name, value, direction):
@@ -77,8 +78,8 @@ def test_a_map_of_edges_alone_fails_in_words():
 def test_limits_are_settings():
     model = convolutional()
     attribution = eyeline.Gradient("sum")(model, IMAGES, 0)
-    strict = Limits(random_doubtful=0, random_failed=0, shift_doubtful=0, shift_failed=0)
-    assert eyeline.check(model, attribution, limits=strict, **QUICK).verdicts == ("failed", "failed")
+    strict = Limits(random_doubtful=0, random_failed=0, shift_doubtful=0.25, shift_failed=0.25)
+    assert eyeline.check(model, attribution, **{**QUICK, "limits": strict}).verdicts == ("failed", "failed")
     assert Limits().pair("seed") == (0.5, 0.3)
 
 
@@ -146,6 +147,11 @@ def test_what_is_no_model_and_no_result():
         eyeline.check(model, attribution, stages=0)
 
 
+def test_too_few_moved_copies_for_the_limit():
+    with pytest.raises(InputError, match=r"3 moved copies cannot say less than 0\.25, so no map could pass"):
+        Check(shifts=3)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     from PIL import Image
@@ -163,7 +169,20 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-QUICK_FLAGS = ["--stages", "2", "--shifts", "3", "--points", "3", "--nudges", "1", "--input-size", "16"]
+QUICK_FLAGS = [
+    "--stages",
+    "2",
+    "--shifts",
+    "3",
+    "--points",
+    "3",
+    "--nudges",
+    "1",
+    "--shift-doubtful",
+    "0.25",
+    "--input-size",
+    "16",
+]
 
 
 @pytest.mark.usefixtures("folder")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from eyeline.attribution import Attribution
-from eyeline.errors import UnsupportedError
+from eyeline.errors import InputError, UnsupportedError
 from eyeline.methods.base import Method
 from eyeline.methods.checks import at_least
 from eyeline.metrics.again import method_of
@@ -150,7 +150,8 @@ class Check:
         method: what made the maps. None means what the result says.
 
     Raises:
-        InputError: a setting below its least value, a method that cannot be read from the result.
+        InputError: a setting below its least value, fewer shifts than the limit needs, a method that cannot be read
+            from the result.
         Error: what the method raises on a copy of the network or a nudged image.
     """
 
@@ -166,6 +167,11 @@ class Check:
     def __post_init__(self) -> None:
         at_least(1, stages=self.stages, shifts=self.shifts, points=self.points, nudges=self.nudges, seeds=self.seeds)
         at_least(0, trial_seed=self.trial_seed)
+        if 1 / (1 + self.shifts) > self.limits.shift_doubtful:
+            raise InputError(
+                f"shifts must be enough for shift_doubtful={self.limits.shift_doubtful:g}, but {self.shifts} "
+                f"moved copies cannot say less than {1 / (1 + self.shifts):.3g}, so no map could pass. Take more, or move the limit."
+            )
 
     def __call__(self, model: Model, attribution: Attribution) -> Checked:
         enter(model, attribution)

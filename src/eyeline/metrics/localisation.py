@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from eyeline.attribution import Attribution
 from eyeline.errors import InputError
@@ -107,12 +107,9 @@ class PointingGame:
     def __call__(self, model: Model, attribution: Attribution) -> Measured:
         enter(model, attribution)
         masks, maps = self.region.masks(attribution), flat(attribution)
-        hits = []
-        for mask, values in zip(masks, maps, strict=True):
-            inside = np.argwhere(mask)
-            points = np.argwhere((values == values.max()).reshape(mask.shape))
-            nearest = min(float(np.square(inside - point).sum(axis=1).min()) for point in points)
-            hits.append(float(nearest <= self.tolerance**2))
+        hits = [
+            _hit(mask, values.reshape(mask.shape), self.tolerance) for mask, values in zip(masks, maps, strict=True)
+        ]
         return measured(self, attribution, np.array(hits), parts={"area": _areas(masks)})
 
 
@@ -154,6 +151,16 @@ class EvidenceInside:
             f"{name!r} has no positive number" for name, each in zip(attribution.names, whole, strict=True) if not each
         )
         return measured(self, attribution, values, parts={"area": _areas(masks)}, notes=blank)
+
+
+def _hit(mask: Bool[np.ndarray, "*space"], values: Float[np.ndarray, "*space"], tolerance: float) -> float:
+    """Return 1 where one of the highest numbers lies on the mask, or no further from it than the tolerance."""
+    points = np.argwhere(values == values.max())
+    if mask[tuple(points.T)].any():
+        return 1.0
+    inside = np.argwhere(mask)
+    nearest = min(int(np.square(inside - point).sum(axis=1).min()) for point in points)
+    return float(nearest <= tolerance**2)
 
 
 def _areas(masks: Masks) -> np.ndarray:
