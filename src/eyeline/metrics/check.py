@@ -168,9 +168,10 @@ class Check:
         at_least(1, stages=self.stages, shifts=self.shifts, points=self.points, nudges=self.nudges, seeds=self.seeds)
         at_least(0, trial_seed=self.trial_seed)
         if 1 / (1 + self.shifts) > self.limits.shift_doubtful:
+            least, limit = 1 / (1 + self.shifts), self.limits.shift_doubtful
             raise InputError(
-                f"shifts must be enough for shift_doubtful={self.limits.shift_doubtful:g}, but {self.shifts} "
-                f"moved copies cannot say less than {1 / (1 + self.shifts):.3g}, so no map could pass. Take more, or move the limit."
+                f"shifts must be enough for shift_doubtful={limit:g}, but {self.shifts} moved copies cannot say less "
+                f"than {least:.3g}, so no map could pass. Take more, or move the limit."
             )
 
     def __call__(self, model: Model, attribution: Attribution) -> Checked:
