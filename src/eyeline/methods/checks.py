@@ -61,9 +61,9 @@ def needs_layers(model: Model, method: str) -> Layered:
     Raises:
         UnsupportedError: it has none that can be seen into; the message names what works.
     """
-    needs_gradient(model, method)
     if isinstance(model, Layered):
         return model
+    needs_gradient(model, method)
     raise UnsupportedError(
         f"method {method!r} must have a model with layers, but {model.describe().get('name', 'it')!r} is one whole. "
         "Load the network in its own framework (PyTorch, Keras), or use another method: 'gradient', 'occlusion'."
@@ -76,9 +76,9 @@ def needs_rules(model: Model, method: str) -> Ruled:
     Raises:
         UnsupportedError: they cannot; the message names what works.
     """
-    needs_gradient(model, method)
     if isinstance(model, Ruled):
         return model
+    needs_gradient(model, method)
     raise UnsupportedError(
         f"method {method!r} must have a model whose ReLUs can be reached, but {model.describe().get('name', 'it')!r} "
         "is one whole. Load the network in its own framework (PyTorch, Keras), or use another method: 'gradient', "

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,7 @@ def enlarged(maps: Float[np.ndarray, "n *positions"], size: tuple[int, ...]) -> 
     return found.astype(np.float32)
 
 
+@cache
 def _shares(positions: int, pixels: int) -> Float64[np.ndarray, "pixels positions"]:
     """Return what each position of an axis contributes to each pixel."""
     places = np.clip((np.arange(pixels) + 0.5) * positions / pixels - 0.5, 0, positions - 1)

@@ -114,8 +114,9 @@ class TorchModel:
         Raises:
             UnsupportedError: no derivative comes back to the module.
         """
-        chosen = choose(self.layers(images.shape[1:]), name, self._options.name)
-        _, first = self._listed(images.shape[1:])[chosen.name]
+        known = self._listed(images.shape[1:])
+        choose([layer for layer, _ in known.values()], name, self._options.name)
+        _, first = known[name]
         with recording(self._module):
             with running(self._options, images.shape), opened(self._module.get_submodule(name)) as leaves:
                 entered = self._leaf(images)

@@ -1,0 +1,128 @@
+"""Grad-CAM against Captum and grad-cam, guided backpropagation against Captum, in turns.
+
+.venv-peers/bin/python benchmarks/layer_family.py --threads 1 --seconds 30
+
+One image, and eight at once. The processor's time of this process is compared, which what else the machine does hardly
+changes. Every contender makes a map of the image's size and keeps what it prepares between calls. No weight needs a
+gradient; grad-cam asks for one of the image, without which it does not run.
+"""
+
+import argparse
+import json
+import sys
+import types
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from gradient_family import processor
+from measure import limit_threads, machine, ratio, report, summary, take_turns, versions
+
+Run = Callable[[], Any]
+COUNTS = (1, 8)
+
+
+def race(name: str, budget: float) -> dict[str, Any]:
+    """Both methods on one network."""
+    import numpy as np
+
+    import eyeline
+    from contenders import picture
+    from networks import network, side
+
+    module, image = network(name), picture(name)
+    model = eyeline.load(module, input_size=(side(name),) * 2)
+    layer, target = last(model, image.shape[1:]), int(model.scores(image)[0].argmax())
+    found: dict[str, Any] = {"layer": layer}
+    for count in COUNTS:
+        images = np.concatenate([image] * count)
+        for what, runs in contenders(model, module, images, layer, target).items():
+            found[f"{what}, {count}"] = row = turns(runs, budget)
+            report(f"{name}, {what}, {count}: {json.dumps(row)}")
+    return found
+
+
+def turns(runs: dict[str, Run], budget: float) -> dict[str, Any]:
+    """The rounds of one method, and how alike the maps are."""
+    import numpy as np
+
+    maps = {who: np.asarray(run()) for who, run in runs.items()}
+    times: dict[str, list[float]] = defaultdict(list)
+    take_turns({who: lambda who=who: times[who].append(processor(runs[who])) for who in runs}, budget)
+    return {
+        "correlation": {who: alike(each, maps["eyeline"]) for who, each in maps.items()},
+        "processor_seconds": {who: summary(each) for who, each in times.items()},
+        "times_faster": {who: ratio(times[who], times["eyeline"]) for who in times if who != "eyeline"},
+    }
+
+
+def alike(one: Any, other: Any) -> float:
+    import numpy as np
+
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def last(model: Any, shape: tuple[int, ...]) -> str:
+    """Name the layer that eyeline takes where none is named."""
+    from eyeline.models.layered import choose
+
+    return choose(model.layers(shape), None, "network").name
+
+
+def contenders(model: Any, module: Any, images: Any, layer: str, target: int) -> dict[str, dict[str, Run]]:
+    """Return who makes the maps, by method."""
+    import torch
+    from captum import attr
+
+    import eyeline
+
+    given = torch.from_numpy(images).movedim(-1, 1).contiguous()
+    leaf = given.clone().requires_grad_()
+    coarse, guided = attr.LayerGradCam(module, module.get_submodule(layer)), attr.GuidedBackprop(module)
+
+    def captum() -> Any:
+        found = coarse.attribute(given, target, relu_attributions=True)
+        return attr.LayerAttribution.interpolate(found, images.shape[1:3], "bilinear").detach()[:, 0]
+
+    many = len(images)
+    return {
+        "Grad-CAM": {
+            "eyeline": lambda: eyeline.GradCAM(layer, batch=many)(model, images, target).maps,
+            "captum": captum,
+            "grad-cam": grad_cam(module, leaf, layer, target),
+        },
+        "Guided backpropagation": {
+            "eyeline": lambda: eyeline.GuidedBackpropagation(None, batch=many)(model, images, target).maps,
+            "captum": lambda: guided.attribute(leaf, target).detach().movedim(1, -1),
+        },
+    }
+
+
+def grad_cam(module: Any, given: Any, layer: str, target: int) -> Run:
+    """Return a run of grad-cam, which imports a few names of torchvision that it does not use here."""
+    for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional"):
+        sys.modules[name] = types.ModuleType(name)
+    transforms = sys.modules["torchvision.transforms"]
+    sys.modules["torchvision"].transforms = transforms
+    transforms.functional = sys.modules["torchvision.transforms.functional"]
+    transforms.Compose = transforms.Normalize = transforms.ToTensor = transforms.functional.resize = None
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    tool = GradCAM(module, [module.get_submodule(layer)])
+    return lambda: tool(given, [ClassifierOutputTarget(target)] * len(given))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=30, help="of the rounds of one method on one network")
+    parser.add_argument("--only", nargs="+", default=["EfficientNet-Lite0", "ResNet18"])
+    arguments = parser.parse_args()
+    limit_threads(arguments.threads)
+    found = {name: race(name, arguments.seconds) for name in arguments.only}
+    print(json.dumps({"machine": machine(), "versions": versions(), "threads": arguments.threads, "networks": found}))
+
+
+if __name__ == "__main__":
+    main()
