@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 import eyeline
+from eyeline.command import tables
 from eyeline.errors import InputError, ModelError, UnsupportedError
 from eyeline.models import torch_layers
 from eyeline.models.layered import Layer, choose
@@ -236,3 +237,17 @@ def test_the_last_convolution_and_what_follows_it(layers, expected):
 def test_where_there_is_no_convolution_a_layer_must_be_named():
     with pytest.raises(InputError, match="layer must be named where the model has no convolution that runs once"):
         choose(listing(("a", "Linear", (8,), 1)), None, "net")
+
+
+def test_the_command_lists_them():
+    said = []
+    tables.layers(eyeline.load(Network(), input_size=(10, 8)), said.append)
+    assert said[0].split() == ["layer", "kind", "output", "map"]
+    assert "stem.0  Conv2d             5 x 4 x 6  yes" in said
+    assert "twice   Conv2d             5 x 4 x 6  no: runs 2 times" in said
+    assert "pair    Pair               -          no: no spatial axes" in said
+    assert said[-1] == "Where --layer is left out: last"
+    with pytest.raises(InputError, match=r"the size of an image must be known to run 'Network'\. Pass --input-size"):
+        tables.layers(eyeline.load(Network()), said.append)
+    with pytest.raises(UnsupportedError, match="MODEL must have layers that can be seen into"):
+        tables.layers(eyeline.load(lambda images: images.mean(axis=(1, 2)), input_size=(4, 4)), said.append)
