@@ -56,3 +56,47 @@ def missed(record: dict[str, Any]) -> list[str]:
     if "kills" in runs and not runs["kills"]["equal"]:
         lost.append("a killed run's store differs")
     return lost
+
+
+def planted(record: dict[str, Any]) -> dict[str, str]:
+    """Which planted marks an audit found, seed by seed; see planted.py."""
+    found, machine = record["planted"], record["machine"]
+    rows = [("mark", "accuracy", "marked images", "found, of seeds", "precision", "recall", "alarms on the twin, of seeds")]
+    for name, seeds in found.items():
+        if name.endswith(", clean"):
+            continue
+        twins = found.get(f"{name}, clean", {})
+        firsts = [each["alarms"][0] for each in seeds.values() if each["alarms"]]
+        alarms = sum(bool(each["alarms"]) for each in twins.values())
+        rows.append(
+            (
+                name,
+                _range([each["accuracy"] for each in seeds.values()], "{:.0%}"),
+                _range([each["marked"] for each in seeds.values()], "{:.0f}"),
+                f"{sum(each['found'] for each in seeds.values())} of {len(seeds)}",
+                _range([each["precision"] for each in firsts], "{:.2f}"),
+                _range([each["recall"] for each in firsts], "{:.2f}"),
+                f"{alarms} of {len(twins)}",
+            )
+        )
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    head = f"{machine['processor']}, 1 thread, {record['date']}; `python benchmarks/planted.py`"
+    return {"planted": "\n".join([head, "", lines[0], "|" + " --- |" * 7, *lines[1:], ""])}
+
+
+def unfound(record: dict[str, Any]) -> list[str]:
+    """Name the seeds in which fewer than five of six marks were found, or more than one twin raised an alarm."""
+    found, lost = record["planted"], []
+    for seed in sorted({seed for seeds in found.values() for seed in seeds}, key=int):
+        marks = [seeds[seed]["found"] for name, seeds in found.items() if "clean" not in name and seed in seeds]
+        twins = [bool(seeds[seed]["alarms"]) for name, seeds in found.items() if "clean" in name and seed in seeds]
+        if sum(marks) < len(marks) - 1 or sum(twins) > 1:
+            lost.append(f"seed {seed}: {sum(marks)} of {len(marks)} marks found, alarms on {sum(twins)} twins")
+    return lost
+
+
+def _range(values: list[float], form: str) -> str:
+    if not values:
+        return ""
+    low, high = form.format(min(values)), form.format(max(values))
+    return low if low == high else f"{low} to {high}"

@@ -169,6 +169,8 @@ def blocks(record: dict[str, Any]) -> dict[str, str]:
         return {"family": family(record)}
     if "runs" in record:
         return runs_tables.blocks(record)
+    if "planted" in record:
+        return runs_tables.planted(record)
     return engine_tables.blocks(record) if "peers" in record["parts"] else {"full_path": table(record)}
 
 
@@ -184,6 +186,8 @@ def lacking(record: dict[str, Any]) -> list[str]:
     """Name the bars that are missed."""
     if "runs" in record:
         return runs_tables.missed(record)
+    if "planted" in record:
+        return runs_tables.unfound(record)
     return (engine_tables.missed if "peers" in record["parts"] else missed)(record["parts"])
 
 

@@ -58,6 +58,15 @@ def test_a_mark_is_found_with_its_images_and_its_place(tmp_path):
     assert len(found.shortcuts) == 1
 
 
+def test_a_mark_on_most_of_a_class_is_found_with_the_images_that_have_it(tmp_path):
+    given = pictures(mark=False)
+    marked = np.array([i % 3 == 1 and i % 15 != 1 for i in range(COUNT)])
+    given[marked, 1:4, 12:15] = 1
+    found = audited(tmp_path / "maps.zarr", 4.0, given)
+    assert set(found.shortcuts[0].rows) == set(np.flatnonzero(marked))
+    assert found.shortcuts[0].share == 0.8
+
+
 def test_a_mark_that_the_model_does_not_use_is_no_shortcut(tmp_path):
     """The twin of the test before: the same pictures, a model that is blind to the mark."""
     found = audited(tmp_path / "maps.zarr", 0.0, pictures())

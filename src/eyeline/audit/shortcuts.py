@@ -95,19 +95,22 @@ class Trial:
     limits: tuple[float, float]
 
     def __call__(self, suspect: Suspect) -> Finding:
-        """Paste the pattern, paste its opposite, and take it off."""
-        d = difference(self.images, suspect.members)
-        own = self.images[suspect.members]
-        before = self._share(self.others)
+        """Paste the pattern and its opposite; the group that has what turns more is the one that is reported."""
+        members, before = suspect.members, self._share(self.others)
+        d = difference(self.images, members)
+        turned, opposite = (self._share(self._within(self.others + each)) - before for each in (d, -d))
+        if opposite > turned:  # the group is the one without the pattern
+            members, d, turned, opposite = ~members, -d, opposite, turned
+        own = self.images[members]
         return Finding(
             label=self.label,
-            rows=tuple(row for row, inside in zip(self.rows, suspect.members, strict=True) if inside),
-            share=float(suspect.members.mean()),
+            rows=tuple(row for row, inside in zip(self.rows, members, strict=True) if inside),
+            share=float(members.mean()),
             separation=suspect.separation,
             found_by=suspect.found_by,
             pattern=d,
-            turned=self._share(self._within(self.others + d)) - before,
-            opposite=self._share(self._within(self.others - d)) - before,
+            turned=turned,
+            opposite=opposite,
             kept=(self._share(own), self._share(self._within(own - d))),
         )
 
