@@ -16,6 +16,7 @@ from torch import nn
 
 import eyeline
 from eyeline import Constant
+from eyeline.baseline import blurred as blur
 from eyeline.command import flags
 from eyeline.errors import InputError, ModelError, OutOfMemoryError, UnsupportedError
 from eyeline.methods import METHODS, blurred, build, derivatives, expected, integrated, noise, progress
@@ -33,6 +34,7 @@ PATHS = {
 }
 NOISY = {"smooth": eyeline.SmoothGrad(samples=5), "square": eyeline.SmoothGradSquared(samples=5),
          "variance": eyeline.VarGrad(samples=5)}  # fmt: skip
+SCORES_ALONE = {"occlusion", "superpixels", "multiscale", "baselineagreement", "pairs", "rise"}
 ALL = {"gradient": eyeline.Gradient(), "input": eyeline.GradientInput(), **PATHS, **NOISY}
 
 
@@ -353,7 +355,7 @@ def test_other_units_are_in_the_words():
     [
         ("integratedgradients", {"steps": 0}, "steps must be a whole number, 1 or more, but got 0"),
         ("integratedgradients", {"steps": 2.5}, r"steps must be a whole number, 1 or more, but got 2\.5"),
-        ("integratedgradients", {"rule": "left"}, "rule must be one of gauss-legendre, midpoint, but got 'left'"),
+        ("integratedgradients", {"rule": "left"}, r"rule must be one of gauss-legendre, midpoint, .*but got 'left'"),
         ("integratedgradients", {"baseline": 0.5}, r"baseline must be a baseline, but got 0\.5"),
         ("integratedgradients", {"baseline": eyeline.Image(IMAGES[0, :2])}, "must have the image's shape"),
         ("integratedgradients", {"baseline": lambda images: images[:1]}, "must give finite images of shape"),
@@ -374,7 +376,7 @@ def test_other_units_are_in_the_words():
         ("smoothgrad", {"relative": 1}, "relative must be True or False"),
         ("smoothgradsquared", {"seed": 0.5}, "seed must be a whole number"),
         ("vargrad", {"samples": 1}, "samples must be a whole number, 2 or more"),
-        ("gradientinput", {"channels": "mean"}, "channels must be one of"),
+        ("gradientinput", {"channels": "median"}, "channels must be one of"),
     ],
 )
 def test_settings_that_cannot_be(kind, settings, sentence):
@@ -394,7 +396,7 @@ def test_an_image_of_one_value_has_no_relative_noise():
 @pytest.mark.parametrize("name", METHODS)
 def test_a_model_without_gradients_is_refused(name):
     model = eyeline.load(lambda images: images.mean(axis=(1, 2)), input_size=(5, 4))
-    if name == "occlusion":
+    if name in SCORES_ALONE:
         return
     with pytest.raises(UnsupportedError, match=r"must have a model with gradients.*method='occlusion'"):
         eyeline.explain(model, IMAGES, name)
@@ -465,7 +467,7 @@ def test_the_command_reads_inner_methods_and_references():
     references = flags.settings(METHODS, "expectedgradients", {"references": "blur:2,constant:0.1,0.2,mean"})
     assert references["references"] == (eyeline.Blur(2), Constant((0.1, 0.2)), eyeline.Mean())
     assert flags.explained(METHODS, "references").endswith("default constant:0,constant,constant:1)")
-    assert flags.explained(METHODS, "inner").endswith("(default gradient)")
+    assert "(default gradient" in flags.explained(METHODS, "inner")
     assert "default 50; 100 for blurig; 200 for guidedig" in flags.explained(METHODS, "steps")
 
 
@@ -562,7 +564,7 @@ BREAKS = {
     "s of the start twice": (derivatives.Explained, "values", lambda *given: 2 * values(*given), [
         told("midpoint"), told("expected"), told("blur"), told("guided"),
     ]),
-    "blur a little too wide": (blurred, "Blur", lambda sigma: eyeline.Blur(1.05 * sigma), [
+    "blur a little too wide": (blurred, "blurred", lambda images, sigma, border: blur(images, 1.05 * sigma, border), [
         test_linear_blur_integrated_gradients_are_w_times_x_minus_the_blur,
         test_blur_integrated_gradients_by_differences,
     ]),
