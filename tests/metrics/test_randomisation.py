@@ -86,6 +86,19 @@ def test_the_initial_draw_is_the_layers_own_and_leaves_the_generator_alone():
     np.testing.assert_array_equal(drawn.detach(), nn.Linear(32, 4).weight.detach())
 
 
+@pytest.mark.parametrize("method", [eyeline.IntegratedGradients(steps=300), eyeline.SmoothGrad(samples=100)], ids=repr)
+def test_what_a_model_keeps_for_long_runs_is_not_the_copys(method):
+    """A model may keep another form of its network for many passes; the copy must make its own."""
+    model = convolutional()
+    kept = method(model, IMAGES, 0).maps
+    copy = randomised(model, LAYERS, 0)
+    drawn = method(copy, IMAGES, 0).maps
+    np.testing.assert_allclose(drawn, method(eyeline.load(copy._module, input_size=SIZE), IMAGES, 0).maps, rtol=1e-4,
+                               atol=1e-6)  # fmt: skip
+    assert np.abs(drawn - kept).max() > 1e-3
+    np.testing.assert_allclose(method(model, IMAGES, 0).maps, kept, rtol=1e-4, atol=1e-6)
+
+
 def test_the_copys_scores_have_the_units_that_were_decided():
     """Scores of a network with random weights may look like probabilities by chance."""
     model = eyeline.load(nn.Sequential(convolutions(), nn.Softmax(dim=1)).eval(), input_size=SIZE)

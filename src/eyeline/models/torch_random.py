@@ -32,16 +32,18 @@ def copied(model: TorchModel) -> tuple[TorchModel, dict[str, torch.nn.Module]]:
     Raises:
         UnsupportedError: the network cannot be copied.
     """
-    twin = copy.copy(model)
     try:
-        twin._module = copy.deepcopy(model._module)
+        module = copy.deepcopy(model._module)
     except Exception as error:
         raise UnsupportedError(
             f"a network must let itself be copied to be randomised, but {model._options.name!r} does not "
             f"({first_line(error, 160)}). Leave the randomisation test out."
         ) from error
-    twin._program, twin._seen = None, None
-    return twin, {name: each for name, each in twin._module.named_modules() if _own(each)}
+    twin = TorchModel(
+        module, model._options, sizes=model._sizes, axes=model.axes, channels=model.channels, kind=model._kind
+    )
+    twin._output = model._output
+    return twin, {name: each for name, each in module.named_modules() if _own(each)}
 
 
 def redraw(module: torch.nn.Module, name: str, seed: int, place: int, draw: str) -> None:
