@@ -1,4 +1,4 @@
-"""Draw the gallery: every method on the same three photographs, which are CC0 and come with scikit-image.
+"""Draw the gallery: methods on the same three photographs, which are CC0 and come with scikit-image.
 
 python docs/make_gallery.py [METHOD ...]
 """
@@ -33,6 +33,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """In which the gallery differs from the defaults, for the time that drawing it takes; the page says so."""
 
+ELSEWHERE = ("multiscale", "baselineagreement", "pairs", "rise")
+"""Several sweeps, or many masks, for each map: docs/occlusion.md."""
+
 STEEP = ("gradient", "gradientinput", "integratedgradients", "expectedgradients", "blurig", "guidedig", "smoothgrad",
          "smoothgradsquared", "vargrad", "guidedbackpropagation", "deconvnet", "guidedgradcam")  # fmt: skip
 """Few values far above the others: the colours end at the 99th percentile, which the legend says."""
@@ -47,7 +50,7 @@ def main(names: Sequence[str]) -> None:
         files = [Path(folder) / f"{name}.png" for name in PHOTOGRAPHS]
         for file, name in zip(files, PHOTOGRAPHS, strict=True):
             Image.fromarray(getattr(skimage.data, name)()).save(file)
-        for name in names or METHODS:
+        for name in names or (each for each in METHODS if each not in ELSEWHERE):
             print(made(model, name, files), flush=True)
 
 
