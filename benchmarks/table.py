@@ -158,7 +158,7 @@ def family(record: dict[str, Any]) -> str:
             f"quartiles of the rounds. `{record['command']}`",
             "",
             *rows(head, *body),
-            *rows(("network", "integrated gradients by", "grew by, MiB"), *growth),
+            *(rows(("network", "integrated gradients by", "grew by, MiB"), *growth) if growth else []),
         ]
     )
 

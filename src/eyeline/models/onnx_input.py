@@ -34,7 +34,8 @@ def taken(session: onnxruntime.InferenceSession, options: Options) -> Any:
         names = ", ".join(f"{each.name} {each.shape}" for each in inputs)
         raise UnsupportedError(
             f"an ONNX file must take one batch of images, but {options.name} takes {len(inputs)} inputs: {names}. "
-            "Pass a function that runs your own session and fills in the others."
+            "Pass a function that runs your own session and fills in the others, or explain all of them with "
+            "eyeline.several."
         )
     if inputs[0].type not in DTYPES or len(inputs[0].shape) not in (3, 4, 5):
         raise UnsupportedError(

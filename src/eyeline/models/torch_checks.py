@@ -45,7 +45,8 @@ def check(module: torch.nn.Module, options: Options) -> None:
     if len(needs) > 1:
         raise UnsupportedError(
             f"the network's forward must need the images alone, but {options.name} needs {', '.join(needs)}. "
-            "Wrap it in a torch.nn.Module whose forward takes the images and fills in the others."
+            "Wrap it in a torch.nn.Module whose forward takes the images and fills in the others, or explain all of "
+            "them with eyeline.several."
         )
     for name, each in module.named_modules():
         if isinstance(each, torch.nn.modules.batchnorm._BatchNorm) and each.running_mean is None:
