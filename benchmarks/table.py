@@ -137,7 +137,7 @@ def table(record: dict[str, Any]) -> str:
 def family(record: dict[str, Any]) -> str:
     """Gradient methods against Captum."""
     machine, parts = record["machine"], record["parts"]
-    head = ("network", "method", "seconds of the processor", "faster than Captum at its best batch", "without the twin")
+    head = ("network", "method", "seconds of the processor", "faster than Captum, images a pass", "without the twin")
     body = []
     for name, methods in parts["family"].items():
         for method, each in methods.items():
