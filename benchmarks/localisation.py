@@ -21,7 +21,7 @@ import numpy as np
 
 from measure import ROOT, limit_threads, machine, report, versions
 from table import filled, rows
-from trust import settings
+from trust import missing, settings
 
 RECORD, PAGE = ROOT / "benchmarks" / "localisation.json", ROOT / "docs" / "trust.md"
 STAMPS = Path("/usr/share/tuxpaint/stamps/animals")
@@ -117,7 +117,7 @@ def table(record: dict[str, Any]) -> str:
     area = f"{np.mean(record['area']):.2f}"
     said = (
         f"{len(record['names'])} compositions of {record['tried']} tried; the stamps have {area} of the image. "
-        f"{record['machine']['processor']}. `benchmarks/localisation.py`"
+        f"{record['machine']['processor']}. `benchmarks/localisation.py`{missing(record)}"
     )
     return "\n".join([*rows(head, *body), said, ""])
 
@@ -147,10 +147,13 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="write the table, run nothing")
     arguments = parser.parse_args()
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {"methods": {}}
-    if not arguments.table:
-        limit_threads(1)
-        from eyeline.methods import METHODS
+    limit_threads(1)
+    from eyeline.methods import METHODS
 
+    record["known"] = list(METHODS)
+    if arguments.table:
+        RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    else:
         run(arguments.only or list(METHODS), record, RECORD)
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(filled(page, {"localisation": table(record)}), encoding="utf-8")

@@ -111,7 +111,13 @@ def table(record: dict[str, Any]) -> str:
         head.append(f"{words}; doubtful {beyond} {doubtful:g}, failed {beyond}= {failed:g}")
     lines = rows(("method", "verdict: cat / cup", *head), *body)
     said = ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items()) if name != "eyeline")
-    return "\n".join([*lines, f"{record['machine']['processor']}; {said}. `benchmarks/trust.py`", ""])
+    return "\n".join([*lines, f"{record['machine']['processor']}; {said}. `benchmarks/trust.py`{missing(record)}", ""])
+
+
+def missing(record: dict[str, Any]) -> str:
+    """Say which methods have no row."""
+    left = ", ".join(f"`{name}`" for name in record.get("known", ()) if name not in record["methods"])
+    return f". Not run: {left}." if left else "."
 
 
 def main() -> None:
@@ -121,10 +127,13 @@ def main() -> None:
     parser.add_argument("--record", type=Path, default=RECORD)
     arguments = parser.parse_args()
     record = json.loads(arguments.record.read_text(encoding="utf-8")) if arguments.record.exists() else {"methods": {}}
-    if not arguments.table:
-        limit_threads(1)
-        from eyeline.methods import METHODS
+    limit_threads(1)
+    from eyeline.methods import METHODS
 
+    record["known"] = list(METHODS)
+    if arguments.table:
+        arguments.record.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    else:
         for name in arguments.only or METHODS:
             record["methods"][name] = judged(name)
             record |= {"machine": machine(), "versions": versions()}
