@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from engine_tables import PEERS
+from engine_bars import PEERS
 from measure import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"

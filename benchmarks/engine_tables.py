@@ -3,29 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-Parts = dict[str, Any]
-Ratio = dict[str, float]
-
-BARS = {
-    "small": {"loop": 16, "captum": 13, "dense": 5, "openvino": 3.8},
-    "VGG16": {"loop": 24, "captum": 24, "dense": 19, "openvino": 16},
-    "ResNet18": {"loop": 8.5, "captum": 6.8, "dense": 4.7, "openvino": 4.3},
-    "ResNet50": {"loop": 4.8, "captum": 4.6, "dense": 3.8, "openvino": 2.9},
-    "MobileNetV2": {"loop": 6.2, "captum": 7.3, "dense": 4.3, "openvino": 2.1},
-    "DenseNet121": {"loop": 3.5, "captum": 2.6, "dense": 2.2, "openvino": 1.7},
-}
-"""How many times faster than each peer. For every network: `auto` is no slower than full path and fastest peer."""
-
-START, IMPORTS, THREADS = 3.0, 1.0, 0.85
-"""Seconds beyond two dense passes; seconds beyond torch; share of the one-thread ratios that more threads keep."""
-
-PEERS = {
-    "loop": "the loop, batch 1",
-    "captum": "Captum, best setting",
-    "captum default": "Captum, default",
-    "dense": "torch, dense",
-    "openvino": "OpenVINO, dense",
-}
+from engine_bars import BARS, PEERS, START, THREADS, Bar, advantage_kept, bars, began, fastest, found, spread
 
 
 def blocks(record: dict[str, Any]) -> dict[str, str]:
@@ -33,12 +11,8 @@ def blocks(record: dict[str, Any]) -> dict[str, str]:
     parts = record["parts"]
     made = {name: section(found(parts, name)) for name, section in SECTIONS.items()}
     made["threads"] = threads(found(parts, "peers"), found(parts, "threads"))
-    lines = [heading(record), "", *(line for name in made for line in made[name])]
+    lines = [heading(record), "", *judged(bars(parts)), *(line for name in made for line in made[name])]
     return {"engine": "\n".join(lines), "speed": "\n".join([*speed(found(parts, "peers")), said(record), ""])}
-
-
-def found(parts: Parts, part: str) -> dict[str, Any]:
-    return dict(parts.get(part, {}).get("found", {}))
 
 
 def heading(record: dict[str, Any]) -> str:
@@ -64,16 +38,29 @@ def said(record: dict[str, Any]) -> str:
     return f"{machine(record)}, {threads}; medians of {least} or more runs in turns, load average up to {load:.1f}."
 
 
-def spread(ratio: Ratio, digits: int = 1) -> str:
-    return f"{ratio['median']:.{digits}f} ({ratio['low']:.{digits}f} to {ratio['high']:.{digits}f})"
-
-
 def rows(title: str, head: tuple[str, ...], body: list[tuple[str, ...]]) -> list[str]:
     """A table under its title; nothing where nothing was measured."""
     if not body:
         return []
     lines = ["| " + " | ".join(row) + " |" for row in (head, *body)]
     return [f"**{title}**", "", lines[0], "|" + " --- |" * len(head), *lines[1:], ""]
+
+
+def judged(asked: list[Bar]) -> list[str]:
+    """Every bar with what was measured, those that were missed in front."""
+    lost = [bar for bar in asked if not bar.met]
+    title = f"Bars: {len(asked) - len(lost)} of {len(asked)} met"
+    body = [
+        (
+            bar.network,
+            bar.what,
+            bar.measured,
+            bar.asked,
+            f"{'by' if bar.met else 'missed by'} {abs(bar.reached - 1):.0%}",
+        )
+        for bar in (*lost, *(bar for bar in asked if bar.met))
+    ]
+    return rows(title, ("network", "what", "measured", "bar", "met"), body)
 
 
 def milliseconds(each: dict[str, Any], runner: str) -> str:
@@ -98,13 +85,15 @@ def speed(peers: dict[str, Any]) -> list[str]:
 def peers(found: dict[str, Any]) -> list[str]:
     body = []
     for name, each in found.items():
-        bars = BARS.get(name, {})
+        asked = BARS.get(name, {})
         cells = [
-            spread(each["faster"][key]) + (f", bar {bars[key]}" if key in bars else "") if key in each["faster"] else ""
+            spread(each["faster"][key]) + (f", bar {asked[key]}" if key in asked else "")
+            if key in each["faster"]
+            else ""
             for key in PEERS
         ]
-        lost = [PEERS[key] for key in bars if each["faster"][key]["median"] < bars[key]]
-        verdict = "missed: " + "; ".join(lost) if lost else "met" if bars else ""
+        lost = [PEERS[key] for key in asked if each["faster"][key]["median"] < asked[key]]
+        verdict = "missed: " + "; ".join(lost) if lost else "met" if asked else ""
         body.append((name, milliseconds(each, "incremental"), *cells, verdict))
     head = ("network", "ms a position", *PEERS.values(), "bars")
     return [*rows("How many times faster than", head, body), *own(found), *agreement(found)]
@@ -126,12 +115,6 @@ def own(found: dict[str, Any]) -> list[str]:
         gained = f"{each['faster']['dense']['median']:.1f}"
         body.append((name, *timed, each["auto"]["engine"], *ratios, f"{share:.1%}", f"{1 / share:.1f}", gained))
     return rows("Eyeline's own paths, a position", head, body)
-
-
-def fastest(each: dict[str, Any]) -> tuple[str, Ratio]:
-    """The fastest peer, and its time divided by that of `auto`: below 1, eyeline is slower."""
-    peer = min(("captum", "dense", "openvino"), key=lambda key: each["seconds"][key]["median"])
-    return peer, each["auto_faster"][peer]
 
 
 def agreement(found: dict[str, Any]) -> list[str]:
@@ -207,10 +190,6 @@ def memory(found: dict[str, Any]) -> list[str]:
     return rows("MiB that the process grows by for one map", ("network", *columns.values()), body)
 
 
-def began(each: dict[str, float]) -> float:
-    return each["capture"] + each["prepare"] + each["clean"]
-
-
 def start(found: dict[str, Any]) -> list[str]:
     head = (
         "network", "reading", "preparing", "first clean pass", "together", "allowed", "met", "a clean pass",
@@ -237,48 +216,13 @@ def threads(single: dict[str, Any], many: dict[str, Any]) -> list[str]:
     head = ("network", "ms a position", *(f"{PEERS[key]}: faster; of one thread" for key in picked), "kept")
     body = []
     for name, each in many.items():
-        kept = advantage_kept(single, name, each)
+        kept = advantage_kept(single.get(name, {}), each)
         cells = [f"{spread(each['faster'][key])}; {kept[key]:.2f}" if key in kept else "" for key in picked]
         verdict = "yes" if min(kept.values(), default=0) >= THREADS else "no"
         body.append((name, milliseconds(each, "incremental"), *cells, verdict))
     return rows("All on every core", head, body)
 
 
-def advantage_kept(single: dict[str, Any], name: str, each: dict[str, Any]) -> dict[str, float]:
-    before = single.get(name, {}).get("faster", {})
-    return {
-        key: each["faster"][key]["median"] / before[key]["median"]
-        for key in ("captum", "dense", "openvino")
-        if key in before
-    }
-
-
 SECTIONS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     each.__name__: each for each in (peers, exact, keras, growth, memory, start)
 }
-
-
-def missed(parts: Parts) -> list[str]:
-    """The bars that were missed: medians for the peers, the whole spread where nothing may be slower."""
-    lost = []
-    for name, each in found(parts, "peers").items():
-        for key, bar in BARS.get(name, {}).items():
-            if each["faster"][key]["median"] < bar:
-                lost.append(f"{name}: {spread(each['faster'][key])} times faster than {PEERS[key]}, the bar is {bar}")
-        peer, ratio = fastest(each)
-        for other, slower in (("full path", each["auto_faster"]["full"]), (PEERS[peer], ratio)):
-            if slower["high"] < 1:
-                lost.append(f"{name}: `auto` is slower than {other}, {spread(slower, 2)}")
-    for name, each in found(parts, "exact").items():
-        if each["exact"] == "no":
-            lost.append(f"{name}: {each['times_float32']:.2f} times float32's error, {each['share_of_range']:.0e}")
-    for name, each in found(parts, "start").items():
-        if name == "imports":
-            lost += [f"imports: {each['extra']:.2f} s, the bar is {IMPORTS}"] if each["extra"] > IMPORTS else []
-        elif began(each) > 2 * each["dense"] + START:
-            lost.append(f"{name}: starts in {began(each):.2f} s, the bar is {2 * each['dense'] + START:.2f}")
-    for name, each in found(parts, "threads").items():
-        for key, share in advantage_kept(found(parts, "peers"), name, each).items():
-            if share < THREADS:
-                lost.append(f"{name}: {share:.2f} of the advantage over {PEERS[key]} is kept, the bar is {THREADS}")
-    return lost

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import engine_bars
 import engine_tables
 import runs_tables
 
@@ -188,7 +189,7 @@ def lacking(record: dict[str, Any]) -> list[str]:
         return runs_tables.missed(record)
     if "planted" in record:
         return runs_tables.unfound(record)
-    return (engine_tables.missed if "peers" in record["parts"] else missed)(record["parts"])
+    return (engine_bars.missed if "peers" in record["parts"] else missed)(record["parts"])
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import engine_bars
 import engine_tables
 import table
 
@@ -40,11 +41,11 @@ def test_a_figure_by_hand_is_seen(name, page):
 def test_a_missed_bar_is_said():
     parts = recorded("engine")["parts"]
     measured = parts["peers"]["found"]
-    for name in engine_tables.BARS.keys() & measured.keys():
-        for key in engine_tables.BARS[name]:
+    for name in engine_bars.BARS.keys() & measured.keys():
+        for key in engine_bars.BARS[name]:
             measured[name]["faster"][key] = {"median": 0.9, "low": 0.8, "high": 1.0}
-    lost = engine_tables.missed(parts)
-    assert all(any(line.startswith(f"{name}: 0.9") for line in lost) for name in engine_tables.BARS.keys() & measured)
+    lost = engine_bars.missed(parts)
+    assert all(any(line.startswith(f"{name}: 0.9") for line in lost) for name in engine_bars.BARS.keys() & measured)
     assert (
         "missed: the loop, batch 1; Captum, best setting"
         in engine_tables.blocks({**recorded("engine"), "parts": parts})["engine"]
