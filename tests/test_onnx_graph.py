@@ -19,6 +19,7 @@ from eyeline.incremental import dense
 from eyeline.incremental.compare import first_apart
 from eyeline.incremental.graph import Activation, Flatten, Unknown
 from eyeline.incremental.run import Engine
+from eyeline.methods.kept import Foreseeing
 from eyeline.models import onnx_elementwise, onnx_graph, onnx_operations, onnx_shapes
 from eyeline.models.base import Traceable
 from eyeline.models.onnx_importer import Source
@@ -647,6 +648,26 @@ def test_an_importer_that_errs_is_caught(tmp_path, monkeypatch, module, name, wr
     monkeypatch.setattr(module, name, wrong)
     with pytest.raises(AssertionError):
         test_an_operation_stays_local(tmp_path, case)
+
+
+def test_what_an_engine_costs_and_brings_is_foreseen(tmp_path):
+    nodes = [node("Conv", "x kernel", "wide", pads=[1, 1, 1, 1]), node("Relu", "wide", "cut")]
+    nodes += [
+        node("GlobalAveragePool", "cut", "mean"),
+        node("Flatten", "mean", "flat"),
+        node("MatMul", "flat w", "scores"),
+    ]
+    model = load(tmp_path, nodes, {"kernel": weights(8, 3, 3, 3), "w": weights(8, 5)})
+    assert isinstance(model, Foreseeing)
+    assert 0 < model.setup((*SIZE, 3)) < 1
+    images = RANDOM.random((2, *SIZE, 3), dtype=np.float32)
+    covered = images.copy()
+    covered[0, 2:5, 3:4, 1] += 1
+    plan = Engine(model.graph((*SIZE, 3))).plan(np.array([[(2, 5), (3, 4)]]))
+    assert model.share(images, covered) == plan.done / plan.full < 0.6
+    assert model.share(images, images) == 0
+    with pytest.raises(UnsupportedError, match="two spatial axes"):
+        model.setup((*SIZE, 2, 3))
 
 
 def test_occlusion_of_a_file_runs_incrementally(tmp_path):

@@ -25,6 +25,7 @@ from eyeline.incremental.graph import (
     Pad,
     Unknown,
 )
+from eyeline.incremental.simplify import simplify
 
 LOCAL = (Conv, MaxPool, AveragePool, Pad, Affine, Activation, Add, Mul, Concat, LayerNorm)
 BYTES = 4
@@ -105,6 +106,15 @@ def plan(graph: Graph, boxes: Boxes) -> Plan:
         inputs = [found[each] for each in node.inputs]
         found.append(_spread(node, boxes, [each for each in inputs if each is not None]) if local else None)
     return Plan(graph, tuple(found), tuple(None if each is None else offsets(each) for each in found))
+
+
+def reached(graph: Graph, image: np.ndarray, changed: np.ndarray) -> float:
+    """Return the share of the multiply-adds that a change of an image, (rows, columns, channels), reaches."""
+    places = np.argwhere((image != changed).any(axis=-1))
+    if not len(places):
+        return 0.0
+    found = plan(simplify(graph), np.stack([places.min(axis=0), places.max(axis=0) + 1], axis=-1)[None])
+    return found.done / max(found.full, 1)
 
 
 def around(boxes: Int[np.ndarray, "n *k axes 2"]) -> Boxes:

@@ -121,15 +121,9 @@ def setup(model: Any) -> float:
 
 def share(graph: "Graph", ground: Images, covered: Images) -> float:
     """Count which share of a graph's multiply-adds a change of the first image reaches."""
-    from eyeline.incremental.plan import plan
-    from eyeline.incremental.simplify import simplify
+    from eyeline.incremental.plan import reached
 
-    places = np.argwhere((ground[0] != covered[0]).any(axis=-1))
-    if not len(places):
-        return 0.0
-    box = np.stack([places.min(axis=0), places.max(axis=0) + 1], axis=-1)
-    found = plan(simplify(graph), box[None])
-    return found.done / max(found.full, 1)
+    return reached(graph, ground[0], covered[0])
 
 
 def running_on(model: Any, names: Collection[str]) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import onnxruntime
 from eyeline._typing import Images, Scores, Weigh
 from eyeline.attribution import Unit
 from eyeline.errors import InputError, MissingDependencyError, UnsupportedError, require
+from eyeline.models import onnx_foresight
 from eyeline.models.base import Options, check_classes, running, single
 from eyeline.models.layered import Layer, Rule, Values, choose
 from eyeline.models.onnx_files import OnnxFile, session
@@ -119,12 +120,26 @@ class OnnxModel:
             UnsupportedError: it cannot be read: see `onnx_graph.capture`; PyTorch, on which the engine computes, is
                 not installed.
         """
-        if len(shape) != 3:
-            raise UnsupportedError(
-                f"images must have two spatial axes for the incremental engine, but got {len(shape) - 1}. "
-                "Use engine='full'."
-            )
+        onnx_foresight.check_axes(shape)
         return self._read(shape)
+
+    def setup(self, shape: tuple[int, ...]) -> float:
+        """Foresee the seconds that reading the graph and laying out its weights take.
+
+        Raises:
+            UnsupportedError: it is plain that it cannot be read.
+        """
+        onnx_foresight.check_axes(shape)
+        return onnx_foresight.setup(self._file.graph())
+
+    def share(self, ground: Images, covered: Images) -> float:
+        """Count which share of the multiply-adds a change of the first image reaches; reading the graph is cheap.
+
+        Raises:
+            UnsupportedError: it cannot be read.
+        """
+        graph = self.graph(ground.shape[1:])
+        return onnx_foresight.share(graph, ground[0], covered[0])
 
     def _read(self, shape: tuple[int, ...]) -> "Graph":
         try:
