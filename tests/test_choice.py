@@ -138,8 +138,12 @@ def test_the_soonest_of_the_whole_passes(chosen):
 
 def test_many_short_sweeps_let_openvino_be_tried(chosen):
     each, timed = 20 / TOTAL, {"folded": 9.0, "openvino": 0.5 * 20 / TOTAL}
-    assert chosen(rate=each, share=0.97, timed=timed, openvino=True, spent=10.0)[0] == "full"
-    assert chosen(rate=each, share=0.97, timed=timed, openvino=True, spent=100.0)[0] == "openvino"
+    given = {"rate": each, "share": 0.97, "timed": timed}
+    assert chosen(**given, openvino=True, spent=10.0)[0] == "full"
+    assert chosen(**given, openvino=True, spent=25.0)[0] == "openvino"
+    path, why, made = chosen(**given, openvino=False, spent=25.0)
+    assert (path, made) == ("full", [])
+    assert why == "about 97% of the multiply-adds would remain"
 
 
 def test_a_sweep_is_asked_about_again_when_twice_as_much_is_spent():

@@ -18,6 +18,9 @@ NAME = "torch"
 BLOCK = 2**20
 """Bytes of gathered patches at a time: they stay in cache until the product has read them."""
 
+TILES = 2**15
+"""Numbers of all channels, in and out, of Winograd's tiles at a time."""
+
 
 ACTIVATIONS: dict[str, Callable[[Tensor, float, float], Tensor]] = {
     "clamp": lambda data, low, high: data.clamp_(low, high),
@@ -64,8 +67,12 @@ def gather(
     """
     start, stop = rows or (0, int(offsets[-1]))
     values, places = lookup.taps(source, box, offsets, kernel, stride, dilation, padding, pad_value)
-    places, channels = places[start:stop], values.shape[1]
-    patches = values.index_select(0, places.flatten()).reshape(*places.shape, groups, channels // groups)
+    return _patches(values, places[start:stop], groups)
+
+
+def _patches(values: Tensor, places: Tensor, groups: int) -> Tensor:
+    """Lay the values at (outputs, taps) places in rows, ordered by group, then tap, then channel."""
+    patches = values.index_select(0, places.flatten()).reshape(*places.shape, groups, values.shape[1] // groups)
     return patches.transpose(1, 2).flatten(1)
 
 
@@ -113,9 +120,10 @@ def convolve(
     total, wide = int(offsets[-1]), packed.values.shape[1] * packed.groups
     out = source.clean.new_empty(total, packed.groups * packed.outputs)
     step = max(BLOCK // (4 * wide), 64)
+    values, places = lookup.taps(source, box, offsets, kernel, stride, dilation, padding, 0.0)
     for start in range(0, total, step):
         some = (start, min(start + step, total))
-        patches = gather(source, box, offsets, kernel, stride, dilation, padding, 0.0, packed.groups, some)
+        patches = _patches(values, places[slice(*some)], packed.groups)
         parts = patches.reshape(len(patches), packed.groups, -1).transpose(0, 1)
         out[slice(*some)] = product(parts, packed, activation).transpose(0, 1).flatten(1)
     return out
@@ -193,10 +201,11 @@ def winograd(
 ) -> Tensor:
     """Convolve with 36 packed matrices of `winograd.weights`, some tiles of outputs at a time: (rows, outputs)."""
     out = source.clean.new_empty(int(offsets[-1]), packed.outputs)
-    total = torch_tiles.count(box)
+    values, places = torch_tiles.seen(source, box, padding)
+    total, tiles = places.shape[1], min(tiles, max(TILES // (source.clean.shape[2] + packed.outputs), 64))
     for start in range(0, total, tiles):
         some = (start, min(start + tiles, total))
-        products = product(torch_tiles.turn_in(source, box, padding, some), packed)
+        products = product(torch_tiles.turn_in(values, places[:, slice(*some)]), packed)
         torch_tiles.turn_out(products, box, offsets, some, out)
     if bias is not None:
         out += bias

@@ -13,17 +13,30 @@ def count(box: np.ndarray) -> int:
     return int(winograd.tile_offsets(box)[-1])
 
 
-def turn_in(source: Source, box: np.ndarray, padding: Pair, tiles: Pair) -> Tensor:
-    """Transform what tiles of 4 x 4 outputs see, 6 x 6 inputs each: (36, tiles, channels).
+def seen(source: Source, box: np.ndarray, padding: Pair) -> tuple[Tensor, Tensor]:
+    """Return all values that tiles of 4 x 4 outputs can see, and where the 6 x 6 of each lie among them, (36, tiles).
 
-    `tiles` are the first one wanted and the one after the last: position after position, each box in raster order.
+    Tiles follow position after position, each box in raster order.
     """
-    place, row, column = lookup.tiles(box, tiles, source.clean.device)
-    taps = torch.arange(6, device=place.device)
-    rows = (row - padding[0] + taps[:, None, None]).expand(6, 6, -1).flatten()
-    columns = (column - padding[1] + taps[:, None]).expand(6, 6, -1).flatten()
-    seen = lookup.read(source, place.expand(36, -1).flatten(), rows, columns, 0.0)
-    return _both_axes(seen.new_tensor(winograd.INPUT), seen, 6).reshape(36, len(place), seen.shape[1])
+    device = source.clean.device
+    across, down = winograd.tiles_across(box), -(-(box[:, 1] - box[:, 0]) // 4)
+    low, sizes = box[:, 0::2] - padding, 4 * np.stack([down, across], axis=1) + 2
+    sizes[(down * across) == 0] = 0
+    begins = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))])
+    reach = np.stack([low[:, 0], low[:, 0] + sizes[:, 0], low[:, 1], low[:, 1] + sizes[:, 1]], axis=1)
+    values = lookup.read(source, *lookup.pixels(reach, begins, device), 0.0)
+    place, row, column = lookup.tiles(box, (0, count(box)), device)
+    width = lookup.on(sizes[:, 1], device)[place]
+    corner = lookup.on(begins, device)[place] + (row - lookup.on(box[:, 0], device)[place]) * width
+    corner += column - lookup.on(box[:, 2], device)[place]
+    taps = torch.arange(6, device=device)
+    return values, (corner + taps[:, None, None] * width + taps[:, None]).flatten(0, 1)
+
+
+def turn_in(values: Tensor, places: Tensor) -> Tensor:
+    """Transform what some tiles see: (36, tiles, channels)."""
+    found = values.index_select(0, places.flatten())
+    return _both_axes(found.new_tensor(winograd.INPUT), found, 6).reshape(*places.shape, values.shape[1])
 
 
 def turn_out(products: Tensor, box: np.ndarray, offsets: np.ndarray, tiles: Pair, out: Tensor) -> None:

@@ -22,8 +22,8 @@ from eyeline.models.base import Traceable
 BRIEF = 0.1
 """Seconds of a sweep under which nothing is weighed: even that would cost a share of it."""
 
-COMPILE = 1.0
-"""Seconds that OpenVINO takes to compile a network."""
+COMPILE, SAVED = 1.0, 0.15
+"""Seconds that OpenVINO takes to compile a network, and the share of the full path's time that it saves at least."""
 
 MARGIN = 1.3
 """What is foreseen must pay this many times over: a forecast errs."""
@@ -96,7 +96,13 @@ class Choice:
         if worth < setup or (positions < SHORT and spent < setup):  # to estimate the share takes two to three positions
             return short
         share = self.kept.share(self.model, self.covered)
-        return "" if (1 - share) * worth > setup else f"about {share:.0%} of the multiply-adds would remain"
+        if (1 - share) * worth > setup or self._compiles(worth - setup / SAVED):
+            return ""
+        return f"about {share:.0%} of the multiply-adds would remain"
+
+    def _compiles(self, worth: float) -> bool:
+        """Say whether what OpenVINO saves of so many seconds is more than what compiling takes, where it is there."""
+        return SAVED * worth > COMPILE and bool(find_spec("openvino"))
 
     def _pilot(self) -> None:
         """Run the first positions, in order, as the full path would, until its speed is known."""
@@ -142,7 +148,8 @@ class Choice:
             if "folded" not in found and room > 0:
                 engine = self.kept.make(self.model)
                 found["folded"] = trials.passes(self.model, engine.whole, self.covered, count)
-            if "openvino" not in found and find_spec("openvino") and room > COMPILE:
+            worth = max(rate * left / MARGIN, self.kept.spent) if count else 0.0
+            if "openvino" not in found and self._compiles(worth):
                 run = self.kept.compile(self.model)
                 found["openvino"] = trials.passes(self.model, run, self.covered, count)
         except (UnsupportedError, OutOfMemoryError) as error:
