@@ -61,7 +61,9 @@ def missed(record: dict[str, Any]) -> list[str]:
 def planted(record: dict[str, Any]) -> dict[str, str]:
     """Which planted marks an audit found, seed by seed; see planted.py."""
     found, machine = record["planted"], record["machine"]
-    rows = [("mark", "accuracy", "marked images", "found, of seeds", "precision", "recall", "alarms on the twin, of seeds")]
+    rows = [
+        ("mark", "accuracy", "marked images", "found, of seeds", "precision", "recall", "alarms on the twin, of seeds")
+    ]
     for name, seeds in found.items():
         if name.endswith(", clean"):
             continue

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from eyeline.errors import OutOfMemoryError
-from eyeline.incremental import torch_kernels
+from eyeline.incremental import simplify, torch_kernels
 from eyeline.incremental.geometry import Geometry
+from eyeline.incremental.graph import Flatten
 from eyeline.incremental.run import Engine
 from eyeline.models import lite0
 from eyeline.models.torch_graph import capture
@@ -210,6 +211,14 @@ def test_every_activation(activation):
 def test_chunks_and_small_memory_change_nothing(chunk):
     module = network(LAYERS["sum"], LAYERS["max"])
     agrees(module, (19, 14), grid((19, 14), 4, 3), channels=2, chunk=chunk, memory=2**19)
+
+
+def test_large_linear_layers_are_left_as_they_lie(monkeypatch):
+    module = network(nn.MaxPool2d(2), end="flat")
+    monkeypatch.setattr(simplify, "LARGE", 0)
+    agrees(module, (19, 14), grid((19, 14), 4, 3), channels=2)
+    nodes = Engine(capture(module, (19, 14), 2)).graph.nodes
+    assert [node.operation.raster for node in nodes if isinstance(node.operation, Flatten)] == [False]
 
 
 def engine_and_images(seed=0, memory=2**30):

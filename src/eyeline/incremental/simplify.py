@@ -20,6 +20,10 @@ from eyeline.incremental.graph import (
 )
 
 
+LARGE = 2**26
+"""Bytes of a linear layer's weights above which they are not laid out anew: another copy would stay in memory."""
+
+
 def simplify(graph: Graph) -> Graph:
     """Fold affine steps and padding into convolutions, activations into what they follow."""
     nodes: list[Node] = []
@@ -77,6 +81,8 @@ def _in_raster_order(node: Node, place: int, nodes: list[Node], uses: int) -> No
     before, operation = nodes[place], node.operation
     assert isinstance(operation, Linear)
     if uses != 1 or not isinstance(before.operation, Flatten) or before.operation.raster:
+        return node
+    if operation.weight.nbytes > LARGE:
         return node
     rows, columns, channels = nodes[before.inputs[0]].shape
     weight: Tensor = operation.weight.reshape(-1, channels, rows, columns).permute(0, 2, 3, 1)
