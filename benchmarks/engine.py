@@ -102,6 +102,7 @@ def main() -> None:
 def write(out: Path, parts: dict[str, Any]) -> None:
     """Everything that is there by now, under a temporary name first."""
     record = {
+        **noted(out),
         "command": " ".join(["python", "benchmarks/engine.py", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(),
@@ -110,6 +111,12 @@ def write(out: Path, parts: dict[str, Any]) -> None:
     unfinished = out.with_suffix(".part")
     unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     unfinished.replace(out)
+
+
+def noted(out: Path) -> dict[str, str]:
+    """Keep what was said by hand of how an earlier part was run."""
+    before = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    return {"note": before["note"]} if before.get("note") else {}
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def heading(record: dict[str, Any]) -> str:
         versions.update(part["versions"])
     versions.pop("eyeline", None)
     packages = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
-    return f"{said(record)} {packages}. `{record['command']}`"
+    note = f" {record['note']}" if record.get("note") else ""
+    return f"{said(record)} {packages}. `{record['command']}`{note}"
 
 
 def machine(record: dict[str, Any]) -> str:

@@ -19,7 +19,6 @@ from eyeline.incremental.graph import (
     prune,
 )
 
-
 LARGE = 2**26
 """Bytes of a linear layer's weights above which they are not laid out anew: another copy would stay in memory."""
 
