@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from eyeline.models.base import Options, check_classes, running
 from eyeline.models.layered import Layer, Rule, Values, choose
 from eyeline.models.torch_checks import check, check_graph, cut, geometry, home
 from eyeline.models.torch_layers import Listed, listed, opened
-from eyeline.models.torch_mode import evaluating, recording, rows
+from eyeline.models.torch_mode import evaluating, inside, recording, rows
 from eyeline.models.torch_twin import Twins
 
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class TorchModel:
         self._output = options.scaled()
         self._twins, self._hurry = Twins(module), False
         self._contiguous = False
-        self._seen: tuple[tuple[int, ...], list[tuple[str, torch.nn.Module]], Listed] | None = None
+        self._seen: tuple[tuple[int, ...], list[tuple[Any, ...]], Listed] | None = None
         self.axes = axes or (len(options.input_size) if isinstance(options.input_size, tuple) else found)
         self.input_size = options.size(self.axes)
         self.channels: int | None = channels or first
@@ -222,7 +222,7 @@ class TorchModel:
 
     def _listed(self, shape: tuple[int, ...]) -> Listed:
         """Run the network on a black image, but not again while it has the same modules."""
-        modules = list(self._module.named_modules())
+        modules = [tuple(each._modules.items()) for each in inside(self._module)]
         if self._seen is None or self._seen[:2] != (shape, modules):
             with running(self._options, (1, *shape)), torch.no_grad(), evaluating(self._module):
                 leaf = self._leaf(np.zeros((1, *shape), dtype=np.float32))
