@@ -19,7 +19,7 @@ from eyeline.methods.paths import Full, Path
 from eyeline.methods.trials import TRIED
 from eyeline.models.base import Traceable
 
-BRIEF = 0.1
+BRIEF = 0.25
 """Seconds of a sweep under which nothing is weighed: even that would cost a share of it."""
 
 COMPILE, SAVED = 1.0, 0.15
