@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from eyeline import Preprocess, load
+from eyeline import Preprocess, explain, load
 from eyeline.errors import InputError, ModelError, UnsupportedError
 from eyeline.models.base import Differentiable, Model
 
@@ -250,8 +250,63 @@ def test_axes_of_a_network_without_convolutions():
     module = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     assert (load(module).axes, load(module).channels) == (2, None)
     assert load(module, input_size=(4,)).axes == 1
-    deep = nn.Sequential(nn.Conv2d(64, 8, 1), nn.Flatten())
-    assert load(deep).channels is None, "64 channels are features, not a picture"
+
+
+class Entry(nn.Module):
+    """A forward of its own: the mean of each layer on its part of what `cut` makes of the image, summed."""
+
+    def __init__(self, cut, *layers):
+        super().__init__()
+        self.cut, self.layers = cut, nn.ModuleList(layers)
+
+    def forward(self, images):
+        parts = self.cut(images)
+        return sum(layer(part).mean((2, 3)) for layer, part in zip(self.layers, parts, strict=True))
+
+
+def once(images):
+    return (images,)
+
+
+def halves(images):
+    return torch.chunk(images, 2, dim=1)
+
+
+def folded(images):
+    return (torch.nn.functional.pixel_unshuffle(images, 2),)
+
+
+ENTRIES = {
+    **{f"chain of {n}": (nn.Sequential(nn.Identity(), nn.Sequential(nn.Conv2d(n, 2, 3), nn.AdaptiveAvgPool2d(1))), n, n)
+       for n in (1, 2, 3, 4, 12)},
+    **{f"forward of {n}": (Entry(once, nn.Conv2d(n, 2, 3)), n, n) for n in (1, 2, 3, 4)},
+    "forward of 12": (Entry(once, nn.Conv2d(12, 2, 3)), 12, None),
+    "grouped": (Entry(once, nn.Conv2d(4, 4, 3, groups=2)), 4, 4),
+    "grouped chain": (nn.Sequential(nn.Conv2d(12, 12, 3, groups=12), nn.AdaptiveAvgPool2d(1)), 12, 12),
+    "split": (Entry(halves, nn.Conv2d(1, 2, 3), nn.Conv2d(1, 2, 1)), 2, None),
+    "split of six": (Entry(halves, nn.Conv2d(3, 2, 3), nn.Conv2d(3, 2, 1)), 6, None),
+    "space to depth": (Entry(folded, nn.Conv2d(12, 2, 3)), 3, None),
+    "a chain of equals": (nn.Sequential(nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 1), nn.AdaptiveAvgPool2d(1)), 3, 3),
+    "not yet known": (nn.Sequential(nn.LazyConv2d(2, 3), nn.AdaptiveAvgPool2d(1)), 5, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_channels_are_those_of_the_image_or_any(name):
+    module, channels, expected = ENTRIES[name]
+    model, images = load(module, head=lambda output: output.flatten(1)), pictures(2, (10, 8), channels)
+    assert model.channels == expected
+    made = explain(model, images, window=4, stride=2, target=0, engine="full")
+    assert made.maps.shape == (2, 10, 8)
+    with torch.no_grad():
+        clean = module(torch.from_numpy(images).movedim(-1, 1)).flatten(1)
+    np.testing.assert_allclose(made.scores, clean, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_channels_of_a_scripted_grouped_convolution():
+    module = torch.jit.script(nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.Flatten()))
+    assert load(module).channels == 4, "its weights show 2, those of one group"
 
 
 def test_outputs_of_other_shapes():

@@ -1,6 +1,7 @@
 """What a PyTorch module says of itself before it runs: device, dtype, axes, channels, and what it needs."""
 
 import inspect
+from typing import Any
 
 import torch
 
@@ -9,7 +10,8 @@ from eyeline.models.base import Options
 from eyeline.models.torch_values import refused
 
 CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
-PICTURE = 4  # a first convolution with more input channels than this is not the one that sees the picture
+NAMES = tuple(each.__name__ for each in CONVOLUTIONS)
+PICTURE = 4  # a first convolution with more input channels than this may see what a forward made of the picture
 
 
 def home(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
@@ -22,16 +24,47 @@ def home(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
 
 
 def geometry(module: torch.nn.Module) -> tuple[int, int | None]:
-    """Spatial axes and channels of an image, read off the first convolution (by shape where its type is lost)."""
-    for each in module.modules():
-        if isinstance(each, CONVOLUTIONS):
-            channels = each.in_channels
-            return len(each.kernel_size), channels if 0 < channels <= PICTURE else None
+    """Spatial axes and channels of an image, read off the first convolution (by shape where its type is lost).
+
+    Any number of channels is believed of a chain that starts with the convolution. In other networks up to `PICTURE`
+    are, unless a second convolution must see the image too: it may have been split. None: any number goes.
+    """
+    found = [each for each in module.modules() if _convolves(each)]
+    if found:
+        channels = int(found[0].in_channels)
+        known = _head(module) is found[0] or (channels <= PICTURE and not _shared(found))
+        return len(found[0].kernel_size), channels if known and channels > 0 else None
     for name, parameter in module.named_parameters():
         if name.endswith("weight") and 3 <= parameter.ndim <= 5:
             channels = int(parameter.shape[1])
             return parameter.ndim - 2, channels if channels <= PICTURE else None
     return 2, None
+
+
+def _convolves(module: torch.nn.Module) -> bool:
+    """Whether a module is a convolution, also one that was scripted."""
+    scripted = getattr(module, "original_name", "") in NAMES and hasattr(module, "in_channels")
+    return isinstance(module, CONVOLUTIONS) or scripted
+
+
+def _head(module: torch.nn.Module) -> torch.nn.Module | None:
+    """Return the layer of a chain that gets the image as it is."""
+    layer: torch.nn.Module | None = module
+    while isinstance(layer, torch.nn.Sequential) and type(layer).forward is torch.nn.Sequential.forward:
+        layer = next((each for each in layer if not isinstance(each, torch.nn.Identity)), None)
+    return layer
+
+
+def _shared(found: list[Any]) -> bool:
+    """Whether a later convolution takes as many channels as the first, and none before it gives so many."""
+    first, *others = found
+    given = {int(first.out_channels)}
+    for each in others:
+        alike = each.in_channels == first.in_channels and len(each.kernel_size) == len(first.kernel_size)
+        if alike and each.in_channels not in given:
+            return True
+        given.add(int(each.out_channels))
+    return False
 
 
 def check(module: torch.nn.Module, options: Options) -> None:
