@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from measured_networks import IMAGES, SIZE, convolutional, linear
 from typer.testing import CliRunner
 
 import eyeline
@@ -13,7 +14,6 @@ from eyeline.errors import InputError, UnsupportedError
 from eyeline.metrics import METRICS, Metric, Region, base, check
 from eyeline.metrics.check import Check, Judged
 from eyeline.metrics.limits import Limits
-from networks import IMAGES, SIZE, convolutional, linear
 
 FEW = Limits(shift_doubtful=0.25)
 QUICK = {"stages": 2, "shifts": 3, "points": 3, "nudges": 1, "limits": FEW}

@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from measured_networks import IMAGES, SIZE, Linear, convolutional, linear
 
 import eyeline
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.metrics import Completeness, Infidelity, MaxSensitivity, base, infidelity, sensitivity
-from networks import IMAGES, SIZE, Linear, convolutional, linear
 
 GREY = eyeline.Constant(0.3)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot
+from measured_networks import IMAGES, linear
 
 import eyeline
 from eyeline.errors import InputError
 from eyeline.metrics import Deletion, Insertion, MaxSensitivity
 from eyeline.plot import curves
-from networks import IMAGES, linear
 
 
 @pytest.fixture(scope="module")

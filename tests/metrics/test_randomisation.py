@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from measured_networks import IMAGES, SIZE, convolutional, convolutions
 from torch import nn
 
 import eyeline
@@ -18,7 +19,6 @@ from eyeline.metrics import BaselineAgreement, Randomisation, SeedAgreement, aga
 from eyeline.metrics.randomisation import grouped
 from eyeline.models import torch_random
 from eyeline.models.randomised import randomised, weighted
-from networks import IMAGES, SIZE, convolutional, convolutions
 
 LAYERS = ("0", "1", "3", "7")
 

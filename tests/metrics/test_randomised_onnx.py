@@ -3,13 +3,13 @@
 import numpy as np
 import onnx
 import pytest
+from measured_networks import IMAGES, SIZE, convolutions
 from onnx import TensorProto, helper, numpy_helper
 
 import eyeline
 from eyeline.errors import UnsupportedError
 from eyeline.metrics import Randomisation
 from eyeline.models.randomised import randomised, weighted
-from networks import IMAGES, SIZE, convolutions
 
 
 @pytest.fixture
