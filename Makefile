@@ -8,7 +8,7 @@ JAX        ?= jax==0.10.2
 NATIVE      = CMakeLists.txt src/eyeline/incremental/_native.cpp src/eyeline/incremental/_product.h src/eyeline/incremental/_winograd.h
 MAIN        = .venv/bin/python
 KERAS_TESTS = tests/test_keras.py tests/test_keras_graph.py tests/test_keras_layers.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py \
-              tests/test_lecture.py
+              tests/test_every_framework.py tests/test_lecture.py
 
 .PHONY: demo explorer lecture test test-tensorflow test-jax test-peers test-keras-peers test-browser check lint format \
         docs pictures screens bench bench-engine clean
