@@ -4,8 +4,9 @@
     python benchmarks/table.py benchmarks/planted.json --into docs/right_reason.md
 
 Six marks, each put on a share of one class (two for the last) of both splits; a small network is trained on 8,000
-pictures, 2,000 others are run through occlusion with windows of 7 pixels, moved by 3, and audited with the settings as shipped. The clean
-twin is the same without the mark. Images are Debian's dataset-fashion-mnist, in colour so that marks can have one.
+pictures, 2,000 others are run through occlusion with windows of 7 pixels, moved by 3, and audited with the settings as
+shipped. The clean twin is the same without the mark. Images are Debian's dataset-fashion-mnist, in colour so that
+marks can have one.
 """
 
 import argparse
