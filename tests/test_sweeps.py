@@ -114,7 +114,7 @@ def test_windows_of_several_boxes(engine):
 def test_a_short_sweep_is_run_in_full():
     found = explain(load(), "auto").provenance
     assert found["engine"] == "full"
-    assert found["why"].startswith("a short sweep")  # and what an engine takes, where clean image and windows took longer
+    assert found["why"].startswith("a short sweep")  # longer ones add what an engine takes
 
 
 def test_auto_goes_to_the_engine(eager):
