@@ -24,6 +24,9 @@ SECONDS = 2.0
 PATHS = ("incremental", "folded", "openvino")
 """Ways that are tried beside the full one."""
 
+CLEAR = 0.5
+"""Share of the full path's time under which no further path is tried: trying takes time too."""
+
 LONG = 20.0
 """Seconds that a run must be foreseen to take before other paths than the full one are tried."""
 
@@ -111,6 +114,8 @@ def _soonest(call: Any, method: Any, took: float) -> tuple[str, float]:
     """Return the path that takes least for an image once it is prepared, and its seconds."""
     found = {"full": took}
     for path in PATHS:
+        if min(found.values()) < CLEAR * took:
+            break
         try:
             call(_by(method, path), 1)
             seconds, made = call(_by(method, path), 1)

@@ -55,6 +55,7 @@ class Engine:
         kernels = kernels or choose()
         self.graph = simplify(graph)
         self._kernels, self._memory, self._chunk = kernels, memory, chunk
+        self._planned: tuple[Boxes, Plan] | None = None
         self._local = local_nodes(self.graph)
         nodes = self.graph.nodes
         self._layers: dict[int, Layer] = {
@@ -72,12 +73,12 @@ class Engine:
         self._heavy = any(each.values.nbytes > HEAVY for each in self._linear.values())
         self._last = {each: place for place, node in enumerate(nodes) for each in node.inputs}
         # dense nodes that windows lead into: pooled or flattened chunk by chunk, or needing whole maps
-        into = [place for place, node in enumerate(nodes) if not self._local[place] and self._fed(node)]
+        fed = [any(self._local[each] for each in node.inputs) for node in nodes]
+        into = [place for place in range(len(nodes)) if fed[place] and not self._local[place]]
         self._pooled = {place for place in into if isinstance(nodes[place].operation, GlobalMean | Flatten)}
         self._whole = {
             each for place in into if place not in self._pooled for each in nodes[place].inputs if self._local[each]
         }
-
         sizes = [4 * math.prod(nodes[each].shape) for each in (*self._pooled, *self._whole)]
         rest = [4 * math.prod(node.shape) for node, local in zip(nodes, self._local, strict=True) if not local]
         self._each = sum(sizes) + 3 * max(rest)  # what a position's collected values and whole maps take
@@ -89,7 +90,9 @@ class Engine:
 
     def plan(self, boxes: Boxes) -> Plan:
         """Return what a sweep over these boxes will do."""
-        return plan(self.graph, around(boxes))
+        if self._planned is None or not np.array_equal(self._planned[0], boxes):
+            self._planned = boxes.copy(), plan(self.graph, around(boxes))  # many images are swept alike
+        return self._planned[1]
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is untyped here
     def whole(self, images: Images) -> Scores:
@@ -185,9 +188,6 @@ class Engine:
             out: Tensor = self._kernels.product(inputs[0][None], self._linear[place], node.operation.activation)[0]
             return out
         return dense.apply(node.operation, inputs, node.shape, images)
-
-    def _fed(self, node: Node) -> bool:
-        return any(self._local[each] for each in node.inputs)
 
     def _local_part(
         self,
