@@ -166,12 +166,12 @@ def family(record: dict[str, Any]) -> str:
 
 def blocks(record: dict[str, Any]) -> dict[str, str]:
     """Text by the name of the marker that it stands under."""
-    if "family" in record["parts"]:
-        return {"family": family(record)}
     if "runs" in record:
         return runs_tables.blocks(record)
     if "planted" in record:
         return runs_tables.planted(record)
+    if "family" in record["parts"]:
+        return {"family": family(record)}
     return engine_tables.blocks(record) if "peers" in record["parts"] else {"full_path": table(record)}
 
 

@@ -13,7 +13,12 @@ import engine_tables
 import table
 
 ROOT = Path(__file__).parents[1]
-PAGES = {"full_path": ("docs/benchmarks.md",), "engine": ("docs/benchmarks.md", "README.md")}
+PAGES = {
+    "full_path": ("docs/benchmarks.md",),
+    "engine": ("docs/benchmarks.md", "README.md"),
+    "runs": ("docs/datasets.md",),
+    "planted": ("docs/right_reason.md",),
+}
 CASES = [(record, page) for record, pages in PAGES.items() for page in pages]
 
 
