@@ -119,9 +119,9 @@ class Engine:
         found: dict[int, Windows] = {}
         with torch.inference_mode():
             self._local_part(clean, torch.from_numpy(np.ascontiguousarray(patch)), plan, boxes, (0, 1), found)
-            whole = self.clean(found[0].whole()[0]).maps
+            whole = self.clean(found[0].whole(self._kernels)[0]).maps
             for place, windows in found.items():
-                error = (windows.whole()[0] - whole[place]).abs().max()
+                error = (windows.whole(self._kernels)[0] - whole[place]).abs().max()
                 if not error <= tolerance * whole[place].abs().max():
                     return self.graph.nodes[place].name
         return ""
@@ -210,7 +210,7 @@ class Engine:
                     data = covered(self._kernels, frame, patch, boxes, span)
                 windows[place] = Windows(data, *frame)
                 if place in self._whole:
-                    found[place] = windows[place].whole()
+                    found[place] = windows[place].whole(self._kernels)
             elif place in self._pooled:
                 found[place] = self._pool(node, windows[node.inputs[0]])
             if kept is not None:
@@ -231,7 +231,7 @@ class Engine:
     def _pool(self, node: Node, source: Windows) -> Tensor:
         """Turn windows into one vector a position."""
         if isinstance(node.operation, Flatten):
-            return dense.apply(node.operation, [source.whole()], node.shape, len(source.box))
+            return dense.apply(node.operation, [source.whole(self._kernels)], node.shape, len(source.box))
         size = source.clean.shape[0] * source.clean.shape[1]
         # float64: what a huge value leaves behind when it goes would drown the others
         mean = source.clean.double().mean((0, 1)) + self._kernels.global_sum_change(source) / size

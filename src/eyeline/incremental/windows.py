@@ -48,18 +48,13 @@ class Windows(NamedTuple):
         box, offsets = np.zeros((positions, 4), dtype=np.int64), np.zeros(positions + 1, dtype=np.int64)
         return cls(clean.new_empty(0, clean.shape[-1]), box, offsets, clean)
 
-    @property
-    def slices(self) -> list[tuple[slice, slice]]:
-        """Where each position's box lies on the map."""
-        return [(slice(a, b), slice(c, d)) for a, b, c, d in self.box.tolist()]
-
-    def whole(self) -> Tensor:
+    def whole(self, kernels: ModuleType) -> Tensor:
         """Return every position's whole map, (n, rows, columns, channels)."""
-        maps = self.clean.expand(len(self.box), *self.clean.shape).clone()
-        for place, (rows, columns) in enumerate(self.slices):
-            target = maps[place, rows, columns]
-            target.copy_(self.data[self.offsets[place] : self.offsets[place + 1]].reshape(target.shape))
-        return maps
+        rows, columns, _ = self.clean.shape
+        box = np.tile(np.array([0, rows, 0, columns]), (len(self.box), 1))
+        offsets = np.arange(len(box) + 1) * (rows * columns)
+        found: Tensor = kernels.fetch(self, box, offsets)
+        return found.reshape(len(box), *self.clean.shape)
 
     def at(self, kernels: ModuleType, frame: "Frame") -> Tensor:
         """Return the values in other boxes; the data itself where the boxes are the same."""
