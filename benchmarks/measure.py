@@ -74,10 +74,17 @@ def ratio(slower: list[float], faster: list[float]) -> dict[str, float]:
 
 
 class Peak:
-    """Samples this process's resident memory while the block runs: mebibytes before, and the highest."""
+    """Samples this process's memory while the block runs: mebibytes before, and the highest.
+
+    Args:
+        read: mebibytes now; None means `resident`.
+    """
+
+    def __init__(self, read: Callable[[], float] | None = None) -> None:
+        self._read = read or resident
 
     def __enter__(self) -> "Peak":
-        self.before = self.highest = resident()
+        self.before = self.highest = self._read()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -85,18 +92,30 @@ class Peak:
 
     def _watch(self) -> None:
         while not self._done.wait(0.002):
-            self.highest = max(self.highest, resident())
+            self.highest = max(self.highest, self._read())
 
     def __exit__(self, *error: object) -> None:
         self._done.set()
         self._thread.join()
-        self.highest = max(self.highest, resident())
+        self.highest = max(self.highest, self._read())
 
 
 def resident() -> float:
     """Mebibytes of this process that lie in memory (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return _held()[0]
+
+
+def private() -> float:
+    """Those of them that are no file's: a file that is mapped lies in memory only as long as there is room (Linux)."""
+    whole, files = _held()
+    return whole - files
+
+
+def _held() -> tuple[float, float]:
+    """Mebibytes in memory, and those of them that belong to files."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1:3]
+    whole, files = (int(each) * os.sysconf("SC_PAGE_SIZE") / 2**20 for each in pages)
+    return whole, files
 
 
 def machine() -> dict[str, object]:

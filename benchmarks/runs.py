@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from measure import ROOT, limit_threads, machine, ratio, report, summary, take_turns, versions
+from measure import ROOT, Peak, limit_threads, machine, private, ratio, report, summary, take_turns, versions
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 WINDOW, STRIDE = 7, 2
@@ -124,13 +124,16 @@ def cost(count: int) -> dict[str, Any]:
 
 
 def memory(counts: list[int]) -> dict[str, Any]:
-    """The most that the process held, by the number of images, each in a process of its own."""
+    """The most that the process held beside files, by the number of images, each in a process of its own.
+
+    The images are in a file of numbers, which is mapped: how much of it lies in memory is the system's to say.
+    """
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for count in counts:
             path = Path(folder) / f"{count}.npy"
             np.save(path, pictures(count))
-            words = [sys.executable, __file__, "--inside", str(path), str(Path(folder) / f"{count}.zarr"), "memory"]
+            words = [sys.executable, __file__, "--inside", str(path), str(Path(folder) / f"{count}.zarr")]
             done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
             found[str(count)] = json.loads(done.stdout.splitlines()[-1])
             report(f"memory, {count} images: {found[str(count)]['peak']:.0f} MiB")
@@ -183,21 +186,18 @@ def _content(path: Path) -> str:
 
 
 def _inside(images: Path, store: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [sys.executable, __file__, "--inside", str(images), str(store), "run"], stdout=subprocess.DEVNULL
-    )
+    return subprocess.Popen([sys.executable, __file__, "--inside", str(images), str(store)], stdout=subprocess.DEVNULL)
 
 
-def _run_inside(images: str, store: str, what: str) -> None:
+def _run_inside(images: str, store: str) -> None:
     limit_threads(1)
     import torch
 
     torch.set_num_threads(1)
     told: list[Any] = []
-    begin(Path(images), Path(store), "incremental" if what == "run" else "auto", tell=told.append)
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    peak = next(line for line in lines if line.startswith("VmHWM"))
-    print(json.dumps({"peak": int(peak.split()[1]) / 1024, "seconds": told[0].seconds}))
+    with Peak(private) as peak:
+        begin(Path(images), Path(store), "incremental", tell=told.append)
+    print(json.dumps({"before": peak.before, "peak": peak.highest, "seconds": told[0].seconds}))
 
 
 def main() -> None:
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--parts", nargs="*", default=["speed", "cost", "memory", "kills"])
-    parser.add_argument("--inside", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--inside", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.inside:
         _run_inside(*arguments.inside)
