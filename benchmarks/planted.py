@@ -6,7 +6,7 @@
 Six marks, each put on a share of one class (two for the last) of both splits; a small network is trained on 8,000
 pictures, 2,000 others are run through occlusion with windows of 7 pixels, moved by 3, and audited with the settings as
 shipped. The clean twin is the same without the mark. Images are Debian's dataset-fashion-mnist, in colour so that
-marks can have one.
+marks can have one. A seventh mark is put on stamps over photographs, see stamped.py.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+import stamped
 from measure import ROOT, limit_threads, machine, report, versions
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -72,33 +73,39 @@ MARKS: dict[str, tuple[Draw, float, tuple[int, ...]]] = {
     "background texture": (texture, 0.5, (8,)),
     "scanner mark": (scanner, 0.2, (5,)),
     "two-class tag": (corner, 0.4, (0, 3)),
+    "star on stamps": (stamped.star, 0.3, (2,)),
 }
+STAMPED = "star on stamps"
 
 
-def pictures(split: str) -> tuple[np.ndarray, np.ndarray]:
+def names(mark: str) -> tuple[str, ...]:
+    return stamped.NAMES if mark == STAMPED else NAMES
+
+
+def clothes(split: str, count: int, chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of Fashion-MNIST in colour, 0..1, and their labels."""
     with gzip.open(FOLDER / f"{split}-images-idx3-ubyte.gz") as file:
         images = np.frombuffer(file.read()[16:], dtype=np.uint8).reshape(-1, 28, 28, 1)
     with gzip.open(FOLDER / f"{split}-labels-idx1-ubyte.gz") as file:
         labels = np.frombuffer(file.read()[8:], dtype=np.uint8).astype(int)
-    return images, labels
+    chosen = chance.permutation(len(images))[:count]
+    return np.repeat(images[chosen] / np.float32(255), 3, axis=-1), labels[chosen]
 
 
 def planted(mark: str, split: str, count: int, seed: int, clean: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Some pictures, their labels, and which are marked."""
     draw, share, classes = MARKS[mark]
     chance = np.random.default_rng((seed, split == "train"))
-    images, labels = pictures(split)
-    chosen = chance.permutation(len(images))[:count]
-    colour = np.repeat(images[chosen] / np.float32(255), 3, axis=-1)
-    marked = np.isin(labels[chosen], classes) & (chance.random(count) < share)
+    colour, labels = (stamped.composed if mark == STAMPED else clothes)(split, count, chance)
+    marked = np.isin(labels, classes) & (chance.random(count) < share)
     if clean:
         marked[:] = False
     elif marked.any():
         colour[marked] = draw(colour[marked], chance)
-    return colour.astype(np.float32), labels[chosen], marked
+    return colour.astype(np.float32), labels, marked
 
 
-def trained(images: np.ndarray, labels: np.ndarray, seed: int) -> Any:
+def trained(images: np.ndarray, labels: np.ndarray, seed: int, epochs: int = EPOCHS) -> Any:
     """Two convolutions and two linear layers."""
     import torch
     from torch import nn
@@ -111,7 +118,7 @@ def trained(images: np.ndarray, labels: np.ndarray, seed: int) -> Any:
     )  # fmt: skip
     optimiser = torch.optim.Adam(network.parameters(), 2e-3)
     planes, wanted = torch.from_numpy(np.moveaxis(images, -1, 1).copy()), torch.from_numpy(labels)
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         for batch in torch.randperm(len(planes)).split(64):
             optimiser.zero_grad()
             nn.functional.cross_entropy(network(planes[batch]), wanted[batch]).backward()
@@ -124,10 +131,12 @@ def once(mark: str, seed: int, clean: bool) -> dict[str, Any]:
     import eyeline
     from eyeline.audit import audit
 
-    network = trained(*planted(mark, "train", TRAINED, seed, clean)[:2], seed)
+    epochs = stamped.EPOCHS if mark == STAMPED else EPOCHS
+    network = trained(*planted(mark, "train", TRAINED, seed, clean)[:2], seed, epochs)
     images, labels, marked = planted(mark, "t10k", AUDITED, seed, clean)
-    model = eyeline.load(network, input_size=28, classes=NAMES, output="logit", scores="log-odds")
-    named = [NAMES[label] for label in labels]
+    classes = names(mark)
+    model = eyeline.load(network, input_size=28, classes=classes, output="logit", scores="log-odds")
+    named = [classes[label] for label in labels]
     with tempfile.TemporaryDirectory() as folder:
         method = eyeline.Occlusion(window=7, stride=3)
         store = eyeline.run(model, images, Path(folder) / "maps.zarr", method, "label", labels=named)
@@ -135,10 +144,10 @@ def once(mark: str, seed: int, clean: bool) -> dict[str, Any]:
     alarms = [
         {"class": each.label, "images": len(each.rows), "separation": each.separation, "turned": each.turned,
          "precision": float(marked[list(each.rows)].mean()),
-         "recall": float(marked[list(each.rows)].sum() / max(marked[labels == NAMES.index(each.label)].sum(), 1))}
+         "recall": float(marked[list(each.rows)].sum() / max(marked[labels == classes.index(each.label)].sum(), 1))}
         for each in found.shortcuts
     ]  # fmt: skip
-    wanted = {NAMES[label] for label in MARKS[mark][2]}
+    wanted = {classes[label] for label in MARKS[mark][2]}
     first = alarms[0] if alarms else None
     good = first is not None and first["class"] in wanted and min(first["precision"], first["recall"]) >= 0.9
     return {"accuracy": found.accuracy, "marked": int(marked.sum()), "alarms": alarms, "found": good}
