@@ -58,6 +58,62 @@ def test_a_mark_is_found_with_its_images_and_its_place(tmp_path):
     assert len(found.shortcuts) == 1
 
 
+def test_what_the_accuracy_would_be_without_the_mark(tmp_path):
+    """Image by image: the mark's pixels replaced by the mean of the four pixels around, and the model asked again."""
+    given, network = pictures(), model(4.0)
+    given[~MARKED, 4:12, 4:12] *= np.where(np.arange(COUNT)[~MARKED, None, None, None] % 5 == 1, 0.1, 1)
+    found = audited(tmp_path / "maps.zarr", 4.0, given).shortcuts[0]
+    around = np.zeros((SIDE, SIDE), dtype=bool)
+    around[0:8, 8:16] = True
+    right = {}
+    for row in (i for i in range(COUNT) if LABELS[i] == "1"):
+        hidden = given[row].copy()
+        hidden[found.region] = given[row][around & ~found.region].mean()
+        right[row] = [int(network.scores(each[None])[0].argmax() == 1) for each in (given[row], hidden)]
+    np.testing.assert_array_equal(found.region, pasted_region())
+    assert set(found.covered.rows) == set(right)
+    assert found.covered.shares == tuple(np.mean(list(right.values()), axis=0))
+    group = found.covered.among(found.rows)
+    assert group.shares == tuple(np.mean([right[row] for row in np.flatnonzero(MARKED)], axis=0))
+    assert group.shares[0] == 1
+    assert found.stability == 1.0
+    assert "covered in all 40 images of 1" in str(found)
+
+
+def pasted_region():
+    region = np.zeros((SIDE, SIDE), dtype=bool)
+    region[1:4, 12:15] = True
+    return region
+
+
+def test_another_baseline_covers_otherwise(tmp_path):
+    white = audited(tmp_path / "maps.zarr", 4.0, pictures(), baseline=eyeline.Constant(1)).shortcuts[0]
+    assert white.covered.shares[1] == 1  # white is what the mark is
+
+
+def test_a_pattern_that_is_everywhere_cannot_be_covered(tmp_path):
+    given = pictures(mark=False) * 0.5
+    given[MARKED] += 0.5
+
+    def scores(images):
+        found = np.zeros((len(images), 3))
+        found[:, 1] = images.mean(axis=(1, 2, 3)) - 0.5
+        return found
+
+    bright = eyeline.load(scores, input_size=SIDE, classes=("0", "1", "2"))
+    store = eyeline.run(bright, given, tmp_path / "maps.zarr", METHOD, "label", labels=LABELS, chunk=40)
+    found = audit(store, bright, images=given).shortcuts[0]
+    assert found.region.all()
+    assert found.covered is None
+    assert "covered" not in str(found)
+
+
+def test_clusters_of_a_class_are_told(tmp_path):
+    found = audited(tmp_path / "maps.zarr", 4.0, pictures())
+    assert [each.label for each in found.clusters] == ["0", "1", "2"]
+    assert set(found.clusters[1].rows) == {row for row in range(COUNT) if LABELS[row] == "1"}
+
+
 def test_a_mark_on_most_of_a_class_is_found_with_the_images_that_have_it(tmp_path):
     given = pictures(mark=False)
     marked = np.array([i % 3 == 1 and i % 15 != 1 for i in range(COUNT)])
@@ -132,6 +188,33 @@ def test_an_audit_must_have_labels_and_images(tmp_path):
         audit(store, loaded, images=many.images(3))
 
 
+def test_a_store_of_one_class(tmp_path):
+    given = many.images(12)
+    store = many.run(tmp_path / "maps.zarr", given, labels=["1"] * 12)
+    with pytest.raises(InputError, match="two classes or more, but all are '1'"):
+        audit(store, eyeline.load(many.scores, input_size=many.SIDE), images=given)
+
+
+def test_a_label_that_is_no_class(tmp_path):
+    given = many.images(12)
+    store = many.run(tmp_path / "maps.zarr", given, labels=["1", "7"] * 6)
+    with pytest.raises(InputError, match=r"within 0\.\.2, but got 7"):
+        audit(store, eyeline.load(many.scores, input_size=many.SIDE), images=given)
+
+
+def test_a_model_that_did_not_make_the_store(tmp_path):
+    given = many.images(12)
+    store = many.run(tmp_path / "maps.zarr", given, labels=["0", "1"] * 6)
+    other = eyeline.load(lambda images: many.scores(images)[:, ::-1], input_size=many.SIDE)
+    with pytest.raises(InputError, match="must be the one that made the store, but gives 'image 0' other scores"):
+        audit(store, other, images=given)
+    fewer = eyeline.load(lambda images: many.scores(images)[:, :2], input_size=many.SIDE)
+    with pytest.raises(InputError, match="must be the one that made the store"):
+        audit(store, fewer, images=given)
+    with pytest.raises(InputError, match=r"must see images as the store has them, \(8, 8, 1\), but sees \(6, 6, 1\)"):
+        audit(store, eyeline.load(many.scores, input_size=6), images=given[:, :6, :6])
+
+
 def test_the_command_names_the_class_and_the_images(tmp_path, capsys, monkeypatch):
     import json
 
@@ -159,6 +242,13 @@ def test_the_command_names_the_class_and_the_images(tmp_path, capsys, monkeypatc
     assert "of the evidence lies outside the region" in said
     found = json.loads((tmp_path / "audit.json").read_text())
     assert found["findings"][0]["images"] == [f"image {row}" for row in np.flatnonzero(MARKED)]
+    covered = found["findings"][0]["right_covered"]
+    assert covered["class"]["images"] == 40
+    assert covered["group"]["right"][0] == 1
+    assert [each["class"] for each in found["clusters"]] == ["0", "1", "2"]
+    assert command("--baseline", "constant:1", "--out", tmp_path / "white.json") == 1
+    assert json.loads((tmp_path / "white.json").read_text())["findings"][0]["right_covered"]["group"]["right"][1] == 1
+    capsys.readouterr()
     Image.new("L", (5, 5)).save(tmp_path / "small.png")
     assert command("--region", tmp_path / "small.png") == 2
     assert "a picture of the images' size" in capsys.readouterr().err

@@ -1,26 +1,35 @@
 """An audit: evidence outside a region, images that are right for the wrong reason, and shortcuts of each class."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from eyeline._typing import Images
-from eyeline.audit.evidence import outside
+from eyeline.audit.clusters import Clusters, clustered, returning
+from eyeline.audit.evidence import outside, within
+from eyeline.audit.labelled import Labelled, labelled
 from eyeline.audit.shortcuts import Finding, Trial, largest
 from eyeline.audit.suspects import FEWEST, suspects
+from eyeline.baseline import Baseline
 from eyeline.dataset.items import Source, source
+from eyeline.dataset.rows import over_channels
 from eyeline.dataset.running import Ordered
-from eyeline.dataset.store import DONE, Store
-from eyeline.dataset.work import named, opened
+from eyeline.dataset.store import Store
+from eyeline.dataset.work import opened
 from eyeline.errors import Error, InputError
+from eyeline.filling import SurroundingMean
 from eyeline.methods.progress import progress
 from eyeline.models.base import Model
-from eyeline.target import index
 
 MOST, OTHERS, TESTED = 400, 200, 4
 """Images of a class that are compared; images of other classes that a pattern is pasted on; suspects of a class."""
+
+FAR = 0.01
+"""Difference of a score from the store's, as a share of the largest, that is more than another path's rounding."""
+
+COVER = SurroundingMean()
+"""What covers a pattern: a colour that is near it, so that nothing of the mark shines through."""
 
 SIDE = 32
 """Pixels of a side to which images and maps are pooled before they are compared."""
@@ -36,6 +45,8 @@ class Audit:
         wrong_reason: rows whose image is right, the largest share of evidence outside first.
         accuracy: share of labelled images whose best class is their label.
         skipped: classes with too few images to be compared.
+        clusters: of the maps of every class that was compared.
+        region: where evidence belongs, (*space) or (rows, *space); None where none was given.
     """
 
     findings: tuple[Finding, ...]
@@ -43,6 +54,8 @@ class Audit:
     wrong_reason: tuple[int, ...]
     accuracy: float
     skipped: tuple[str, ...]
+    clusters: tuple[Clusters, ...] = ()
+    region: Bool[np.ndarray, "*shape"] | None = None
 
     @property
     def shortcuts(self) -> tuple[Finding, ...]:
@@ -50,12 +63,21 @@ class Audit:
         return tuple(each for each in self.findings if each.is_shortcut)
 
 
-def audit(store: Store, model: Model, *, region: object = None, images: object = None, seed: int = 0) -> Audit:
+def audit(
+    store: Store,
+    model: Model,
+    *,
+    region: object = None,
+    images: object = None,
+    seed: int = 0,
+    baseline: Baseline = COVER,
+) -> Audit:
     """Look for shortcuts in a run whose images have labels.
 
     Within each class, images are grouped by their maps and by what they show; a group that a pattern sets apart sharply
-    is a suspect. The pattern is then pasted on images of other classes and taken off the group's own: see `shortcuts`.
-    The maps should explain each image's label (`target="label"`), so that positive numbers speak for its class.
+    is a suspect. The pattern is then pasted on images of other classes, taken off the group's own, and covered in all
+    images of the class: see `shortcuts`. The maps should explain each image's label (`target="label"`), so that
+    positive numbers speak for its class.
 
     Args:
         store: of `run`, with labels.
@@ -63,49 +85,77 @@ def audit(store: Store, model: Model, *, region: object = None, images: object =
         region: where evidence belongs: a mask, one a row, or a share of the middle, as 0.5. None leaves that out.
         images: where the images are, if not where they were.
         seed: of the images that are drawn where a class has many.
+        baseline: what covers a pattern.
 
     Returns:
         Findings, worst first.
 
     Raises:
-        InputError: no labels, images that are no longer there, a region of another shape.
+        InputError: no labels, one class only, images that are no longer there, a region of another shape, a model that
+            gives other scores than those in the store.
         MissingDependencyError: scikit-learn is not installed.
     """
-    given = _source(store, images)
-    labels = np.array([item.label or "" for item in store.items], dtype=object)
-    done = (store.status == DONE) & (labels != "")
-    if not done.any():
-        raise InputError("an audit must have labels, but no image of the store has one. Run it on class folders.")
-    chance, findings, skipped = np.random.default_rng(seed), [], []
-    classes = sorted(set(labels[done]))
+    given, known = source_of(store, images), labelled(store)
+    classes = known.classes
+    if len(classes) < 2:
+        raise InputError(
+            f"an audit must have images of two classes or more, but all are {str(classes[0])!r}. "
+            "Run it on more classes."
+        )
+    inside = None if region is None else within(store, region)
+    _check(store, model, given, known)
+    chance, findings, skipped, clusters = np.random.default_rng(seed), [], [], []
     with progress(len(classes), "audit") as advance:
         for label in classes:
-            rows = np.flatnonzero(done & (labels == label))
+            rows = known.rows(label)
             if len(rows) < 2 * FEWEST:
                 skipped.append(str(label))
             else:
-                rest = chance.permutation(np.flatnonzero(done & (labels != label)))[:OTHERS]
+                rest = chance.permutation(np.flatnonzero(known.done & (known.labels != label)))[:OTHERS]
                 rows = np.sort(chance.permutation(rows)[:MOST])
-                findings += _class(store, model, given, str(label), rows, rest)
+                tested, grouped = _class(store, model, given, known, rows, rest, baseline)
+                findings += tested
+                clusters.append(grouped)
             advance(1)
-    columns = np.array([_column(label, model) if known else -1 for label, known in zip(labels, done, strict=True)])
-    right = done & (np.asarray(store["scores"][: len(labels)]).argmax(axis=1) == columns)
-    lost = None if region is None else outside(store, region)
-    wrong = [] if lost is None else [row for row in np.argsort(-np.nan_to_num(lost)) if right[row] and lost[row] > 0]
+    lost = None if inside is None else outside(store, inside)
+    wrong = (
+        [] if lost is None else [row for row in np.argsort(-np.nan_to_num(lost)) if known.right[row] and lost[row] > 0]
+    )
     findings = largest(findings)
     findings.sort(key=lambda each: (not each.is_shortcut, each.opposite - each.turned))
     return Audit(
-        tuple(findings), lost, tuple(int(row) for row in wrong), float(right.sum() / done.sum()), tuple(skipped)
+        tuple(findings),
+        lost,
+        tuple(int(row) for row in wrong),
+        float(known.right.sum() / known.done.sum()),
+        tuple(skipped),
+        tuple(clusters),
+        inside,
     )
 
 
-def _class(store: Store, model: Model, given: Source, label: str, rows: np.ndarray, rest: np.ndarray) -> list[Finding]:
+def _class(
+    store: Store, model: Model, given: Source, known: Labelled, rows: np.ndarray, rest: np.ndarray, baseline: Baseline
+) -> tuple[list[Finding], Clusters]:
+    label, listed = str(known.labels[rows[0]]), tuple(int(row) for row in rows)
     own, others = _images(model, given, rows), _images(model, given, rest)
-    maps = np.asarray(store["maps"].oindex[rows])
-    maps = maps.sum(axis=-1) if maps.ndim > len(store.manifest.image) else maps
-    limits = float(min(own.min(), others.min())), float(max(own.max(), others.max()))
-    trial = Trial(model, label, _column(label, model), tuple(int(row) for row in rows), own, others, limits)
-    return [trial(suspect) for suspect in suspects(pooled(maps[..., None])[..., 0], pooled(own))[:TESTED]]
+    maps = pooled(over_channels(store, np.asarray(store["maps"].oindex[rows]))[..., None])[..., 0]
+    small = pooled(own)
+    found = suspects(maps, small)[:TESTED]
+    trial = Trial(
+        model=model,
+        label=label,
+        column=int(known.columns[rows[0]]),
+        rows=listed,
+        images=own,
+        best=known.best[rows],
+        other_rows=tuple(int(row) for row in rest),
+        others=others,
+        limits=(float(min(own.min(), others.min())), float(max(own.max(), others.max()))),
+        baseline=baseline,
+    )
+    findings = [trial(*each) for each in zip(found, returning(found, maps, small), strict=True)]
+    return findings, clustered(label, listed, maps)
 
 
 def pooled(images: Float[np.ndarray, "n rows columns channels"]) -> Float[np.ndarray, "n rows columns channels"]:
@@ -118,13 +168,27 @@ def pooled(images: Float[np.ndarray, "n rows columns channels"]) -> Float[np.nda
 
 
 def _images(model: Model, given: Source, rows: np.ndarray) -> Images:
+    return np.concatenate([image_of(model, given, int(row)) for row in rows])
+
+
+def image_of(model: Model, given: Source, row: int) -> Images:
+    """Return one image of the store with a leading 1, as the model sees it.
+
+    Raises:
+        InputError: it cannot be read any more.
+    """
     try:
-        return np.concatenate([opened(model, given.read(int(row))[0]).images for row in rows])
+        return opened(model, given.read(row)[0]).images
     except Error as error:
         raise InputError(f"an audit must see the images again, but one is refused: {error} Pass images=.") from error
 
 
-def _source(store: Store, images: object) -> Source:
+def source_of(store: Store, images: object) -> Source:
+    """Return the images of a store in the order of its rows.
+
+    Raises:
+        InputError: they are not there any more.
+    """
     if images is None and not store.origin:
         raise InputError("an audit must see the images again, but the store is of an array in memory. Pass images=.")
     found = source(store.origin if images is None else images)
@@ -135,6 +199,26 @@ def _source(store: Store, images: object) -> Source:
     return Ordered(found, tuple(places[item.name] for item in store.items), store.items)
 
 
-def _column(label: Any, model: Model) -> int:
-    which = named(str(label), model.classes)
-    return which if isinstance(which, int) else index(which, len(model.classes or ()), model.classes)
+def _check(store: Store, model: Model, given: Source, known: Labelled) -> None:
+    """Compare the model's scores of one image with those of the store.
+
+    Raises:
+        InputError: they differ by more than rounding.
+    """
+    row = int(np.flatnonzero(known.done)[0])
+    image, kept = image_of(model, given, row), np.asarray(store["scores"][row])
+    if image.shape[1:] != store.manifest.image:
+        raise InputError(
+            f"the model must see images as the store has them, {store.manifest.image}, but sees {image.shape[1:]}. "
+            "Load it with the input_size= and fit= of the run."
+        )
+    scores = model.scores(image)[0]
+    if scores.shape != kept.shape or np.abs(scores - kept).max() > FAR * max(1.0, float(np.abs(kept).max())):
+        raise InputError(
+            f"the model must be the one that made the store, but gives {store.items[row].name!r} other scores "
+            f"({_few(scores)}; in the store {_few(kept)}). Open the same file with the same settings."
+        )
+
+
+def _few(scores: np.ndarray) -> str:
+    return ", ".join(f"{each:.3g}" for each in scores[:3]) + (", ..." if len(scores) > 3 else "")

@@ -1,12 +1,11 @@
 """How much of a map's evidence lies outside the region where it should be."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from eyeline.dataset.rows import AT_ONCE
+from eyeline.dataset.rows import blocks
 from eyeline.dataset.store import DONE, Store
 from eyeline.errors import InputError
 
@@ -30,13 +29,11 @@ def centre(size: tuple[int, ...], share: float) -> Bool[np.ndarray, "*space"]:
     return inside
 
 
-def outside(store: Store, region: Any) -> Float[np.ndarray, "rows"]:
-    """Return for each row the share of the map's positive numbers that lies outside a region, 0..1.
-
-    NaN where there is no map, or no positive number in it. A map over the image's channels is summed over them first.
+def within(store: Store, region: Any) -> Bool[np.ndarray, "*shape"]:
+    """Return a region as a mask of the store's images, True inside.
 
     Args:
-        store: an open one, of maps whose positive numbers are evidence for the target.
+        store: an open one.
         region: True inside, (*space) for all images or (rows, *space); or a share, as 0.5, for the middle.
 
     Raises:
@@ -51,22 +48,27 @@ def outside(store: Store, region: Any) -> Float[np.ndarray, "rows"]:
         )
     if not inside.any():
         raise InputError("region must hold at least one pixel, but it is empty. Pass True where evidence belongs.")
-    found = np.full(len(store.items), np.nan)
+    return inside
+
+
+def outside(store: Store, region: Any) -> Float[np.ndarray, "rows"]:
+    """Return for each row the share of the map's positive numbers that lies outside a region, 0..1.
+
+    NaN where there is no map, or no positive number in it. A map over the image's channels is summed over them first.
+
+    Args:
+        store: an open one, of maps whose positive numbers are evidence for the target.
+        region: as for `within`.
+
+    Raises:
+        InputError: a region of another shape, or one that is empty.
+    """
+    inside, found = within(store, region), np.full(len(store.items), np.nan)
     for start, stop, maps in blocks(store):
         positive = np.maximum(maps, 0).astype(np.float64)
-        within = inside if inside.ndim == len(size) else inside[start:stop]
+        own = inside if inside.ndim == positive.ndim - 1 else inside[start:stop]
         axes = tuple(range(1, positive.ndim))
-        total, lost = positive.sum(axis=axes), np.where(within, 0.0, positive).sum(axis=axes)
+        total, lost = positive.sum(axis=axes), np.where(own, 0.0, positive).sum(axis=axes)
         np.divide(lost, total, out=found[start:stop], where=total > 0)
     found[store.status != DONE] = np.nan
     return found
-
-
-def blocks(store: Store) -> Iterator[tuple[int, int, Float[np.ndarray, "n *space"]]]:
-    """Yield (start, stop, maps), some rows at a time; maps over channels are summed over them."""
-    axes = len(store.manifest.image)
-    step = max(1, AT_ONCE // store.manifest.chunk) * store.manifest.chunk
-    for start in range(0, len(store.items), step):
-        stop = min(start + step, len(store.items))
-        maps = np.asarray(store["maps"][start:stop])
-        yield start, stop, maps.sum(axis=-1) if maps.ndim > axes else maps

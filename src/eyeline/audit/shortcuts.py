@@ -1,17 +1,20 @@
 """Whether the model takes a group's pattern for the class: put on other images, and taken off its own.
 
 The pattern d is the group's mean image minus that of the class's other images, at the pixels where they differ most.
-Pasting adds d to images of other classes, covering subtracts it from the group's own; both are kept within the range of
-the run's images. A pattern that turns other images into the class, and whose opposite does not, is a shortcut.
+Pasting adds d to images of other classes, taking off subtracts it from the group's own; both are kept within the range
+of the run's images. A pattern that turns other images into the class, and whose opposite does not, is a shortcut.
+What the class's accuracy would be without it, covering tells: a baseline in its place, in every image of the class.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from eyeline._typing import Images, Scores
+from eyeline._typing import Images
+from eyeline.audit.changed import Change, best, covered
 from eyeline.audit.suspects import SHARPEST, Rows, Suspect
+from eyeline.baseline import Baseline
 from eyeline.models.base import Model
 
 SEPARATED = 4.0
@@ -39,6 +42,9 @@ class Finding:
         turned: share of other images that pasting d turned into the class, more than were before.
         opposite: the same for -d.
         kept: share of the group's images that had the class as the best, before and after d was taken off.
+        pasted: what became of the other images that d was added to.
+        covered: what became of the class's images whose `region` a baseline covered; None where the region is all.
+        stability: whether the group comes back where half of the images are searched; see `clusters.returning`.
     """
 
     label: str
@@ -50,6 +56,9 @@ class Finding:
     turned: float
     opposite: float
     kept: tuple[float, float]
+    pasted: Change | None = None
+    covered: Change | None = None
+    stability: float = float("nan")
 
     @property
     def is_shortcut(self) -> bool:
@@ -68,7 +77,17 @@ class Finding:
             f"{self.label}: {verdict}; {len(self.rows)} images, {self.share:.0%} of the class, "
             f"separation {self.separation:.1f}; pasted, it turns {self.turned:.0%} of other images into {self.label} "
             f"(its opposite {self.opposite:.0%}); taken off, {self.kept[1]:.0%} of its images are still {self.label}, "
-            f"before {self.kept[0]:.0%}"
+            f"before {self.kept[0]:.0%}{self._covered()}"
+        )
+
+    def _covered(self) -> str:
+        if self.covered is None:
+            return ""
+        before, after = self.covered.shares
+        of_group = self.covered.among(self.rows).shares
+        return (
+            f"; covered in all {len(self.covered.rows)} images of {self.label}, {after:.0%} are right, before "
+            f"{before:.0%} (of the group {of_group[1]:.0%}, before {of_group[0]:.0%})"
         )
 
 
@@ -82,8 +101,11 @@ class Trial:
         column: of the scores.
         rows: of the store, the class's images.
         images: the class's, in image space.
-        others: of other classes.
+        best: their best classes.
+        other_rows: of the store, images of other classes.
+        others: those images.
         limits: of the run's images.
+        baseline: what covers a pattern.
     """
 
     model: Model
@@ -91,16 +113,20 @@ class Trial:
     column: int
     rows: tuple[int, ...]
     images: Images
+    best: Int[np.ndarray, "n"]
+    other_rows: tuple[int, ...]
     others: Images
     limits: tuple[float, float]
+    baseline: Baseline
 
-    def __call__(self, suspect: Suspect) -> Finding:
+    def __call__(self, suspect: Suspect, stability: float = float("nan")) -> Finding:
         """Paste the pattern and its opposite; the group that has what turns more is the one that is reported."""
-        members, before = suspect.members, self._share(self.others)
+        members, before = suspect.members, best(self.model, self.others)
         d = difference(self.images, members)
-        turned, opposite = (self._share(self._within(self.others + each)) - before for each in (d, -d))
+        pasted, reversed_ = (self._pasted(before, each) for each in (d, -d))
+        turned, opposite = (each.shares[1] - each.shares[0] for each in (pasted, reversed_))
         if opposite > turned:  # the group is the one without the pattern
-            members, d, turned, opposite = ~members, -d, opposite, turned
+            members, d, turned, opposite, pasted = ~members, -d, opposite, turned, reversed_
         own = self.images[members]
         return Finding(
             label=self.label,
@@ -112,11 +138,23 @@ class Trial:
             turned=turned,
             opposite=opposite,
             kept=(self._share(own), self._share(self._within(own - d))),
+            pasted=pasted,
+            covered=self._covered(np.abs(d).max(axis=-1) > 0),
+            stability=stability,
         )
 
+    def _pasted(self, before: np.ndarray, d: Images) -> Change:
+        after = best(self.model, self._within(self.others + d))
+        return Change(self.other_rows, self.column, before, after)
+
+    def _covered(self, region: Bool[np.ndarray, "*space"]) -> Change | None:
+        if region.all():
+            return None
+        after = best(self.model, covered(self.images, region, self.baseline))
+        return Change(self.rows, self.column, self.best, after)
+
     def _share(self, images: Images) -> float:
-        scores: Scores = np.concatenate([self.model.scores(images[i : i + 64]) for i in range(0, len(images), 64)])
-        return float((scores.argmax(axis=1) == self.column).mean())
+        return float((best(self.model, images) == self.column).mean())
 
     def _within(self, images: Images) -> Images:
         return np.asarray(np.clip(images, *self.limits), dtype=np.float32)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from eyeline.errors import require
+from eyeline.audit.spectral import Vectors, directions, groups, spectrum
 
 FEWEST, LEAST = 5, 0.05
 """Images, and share of the class, that make a group, and that must be left beside it."""
@@ -23,11 +23,10 @@ SHARPEST = 0.5
 FLOOR = 0.1
 """Standard deviation, in pixel values, under which a difference is not called sharper: noise of a camera, not of it."""
 
-ROUNDS, CLUSTERS, PLACES, NEIGHBOURS = 5, (2, 3), 12, 12
-"""Rounds of refinement; numbers of clusters; single places that are tried; neighbours in the graph of likeness."""
+ROUNDS, CLUSTERS, PLACES = 5, (2, 3), 12
+"""Rounds of refinement; numbers of clusters; single places that are tried."""
 
 Rows = Bool[np.ndarray, "n"]
-Vectors = Float[np.ndarray, "n features"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,30 +120,14 @@ def halves(values: Float[np.ndarray, "n"], members: Rows) -> Rows:
 
 
 def _candidates(maps: np.ndarray, images: Vectors) -> Iterator[tuple[Rows, str]]:
-    evidence = np.maximum(maps, 0).reshape(len(maps), -1).astype(np.float64)
-    lengths = np.linalg.norm(evidence, axis=1, keepdims=True)
-    for features, name in ((evidence / np.maximum(lengths, 1e-12), "maps"), (images - images.mean(axis=0), "images")):
-        for labels in _clusters(features):
+    for features, name in ((directions(maps), "maps"), (images - images.mean(axis=0), "images")):
+        vectors = spectrum(features)[1]
+        for labels in (groups(vectors, count) for count in CLUSTERS):
             for label in np.unique(labels):
                 if FEWEST <= (labels == label).sum() <= len(labels) - FEWEST:
                     yield labels == label, name
     for members in _places(images):
         yield members, "a place"
-
-
-def _clusters(features: Vectors) -> Iterator[np.ndarray]:
-    """Yield labels of spectral clusterings (Ng, Jordan, Weiss 2002) on the graph of nearest neighbours."""
-    neighbors, cluster = require("sklearn.neighbors", "audit"), require("sklearn.cluster", "audit")
-    count = min(NEIGHBOURS, len(features) - 1)
-    near = neighbors.kneighbors_graph(features, count).toarray()
-    near = np.maximum(near, near.T)
-    degrees = near.sum(axis=1)
-    laplacian = np.eye(len(near)) - near / np.sqrt(np.outer(degrees, degrees))
-    vectors = np.linalg.eigh(laplacian)[1]
-    for many in CLUSTERS:
-        rows = vectors[:, :many]
-        rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        yield cluster.KMeans(many, n_init=5, random_state=0).fit_predict(rows)
 
 
 def _places(images: Vectors) -> Iterator[Rows]:

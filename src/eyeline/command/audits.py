@@ -9,7 +9,7 @@ from PIL import Image
 
 from eyeline import dataset
 from eyeline._files import writing
-from eyeline.audit import Audit, audit
+from eyeline.audit import Audit, Finding, audit
 from eyeline.command.settings import Auditing
 from eyeline.dataset.store import Store
 from eyeline.errors import InputError
@@ -26,7 +26,8 @@ def run(path: str, model: Model, auditing: Auditing, say: Say) -> int:
         InputError: no store, no labels, images that are gone, a region that cannot be.
     """
     store = dataset.open_store(path)
-    found = audit(store, model, region=_region(auditing.region, store), images=auditing.images, seed=auditing.seed)
+    region = _region(auditing.region, store)
+    found = audit(store, model, region=region, images=auditing.images, seed=auditing.seed, baseline=auditing.baseline)
     say(f"{found.accuracy:.1%} of the labelled images are right; {len(found.shortcuts)} shortcuts")
     for finding in found.findings:
         if finding.is_shortcut or finding is found.findings[0]:
@@ -78,12 +79,28 @@ def _plain(found: Audit, store: Store) -> dict[str, Any]:
                 "class": each.label, "shortcut": each.is_shortcut,
                 "images": [store.items[row].name for row in each.rows],
                 "share_of_class": each.share, "separation": each.separation, "found_by": each.found_by,
-                "turned": each.turned, "turned_by_opposite": each.opposite, "right": list(each.kept),
+                "stability": each.stability, "turned": each.turned, "turned_by_opposite": each.opposite,
+                "right": list(each.kept), "right_covered": _covered(each),
                 "pixels": np.argwhere(each.region).tolist(),
             }
             for each in found.findings
         ],
         "outside": None if found.outside is None else [None if np.isnan(v) else float(v) for v in found.outside],
         "right_for_the_wrong_reason": [store.items[row].name for row in found.wrong_reason],
+        "clusters": [
+            {
+                "class": each.label, "images": [len(each.of(which)) for which in range(each.count)],
+                "eigengap": each.eigengap, "stability": None if np.isnan(each.stability) else each.stability,
+            }
+            for each in found.clusters
+        ],
         "too_few_images": list(found.skipped),
     }  # fmt: skip
+
+
+def _covered(finding: Finding) -> dict[str, Any] | None:
+    """Write which share is right before and after covering, of the class and of the group."""
+    if finding.covered is None:
+        return None
+    parts = {"class": finding.covered, "group": finding.covered.among(finding.rows)}
+    return {name: {"images": len(each.rows), "right": list(each.shares)} for name, each in parts.items()}

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from eyeline.baseline import Baseline
 from eyeline.colour import Style
 from eyeline.errors import InputError
+from eyeline.filling import SurroundingMean
 from eyeline.image import FitMode
 from eyeline.limits import limits
 from eyeline.models.output import Kind, Scale
@@ -18,6 +20,9 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 """Seconds of each unit of time."""
 
 Format = Literal["png", "npz", "csv", "html"]
+
+AROUND = SurroundingMean()
+"""What covers a mark: nothing of it shines through."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,7 @@ class Auditing:
         region: where evidence belongs: a share of the middle, as 0.5, or a picture that is white there.
         images: where the images are, if not where they were.
         seed: of the images that are drawn where a class has many.
+        baseline: what covers a pattern.
         limit: rows that are listed for each finding.
         out: write everything that was found to this .json too.
     """
@@ -174,5 +180,6 @@ class Auditing:
     region: str | None = None
     images: str | None = None
     seed: int = 0
+    baseline: Baseline = AROUND
     limit: int = 8
     out: Path | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from eyeline import target as targets
 from eyeline._files import cell, writing
@@ -39,9 +40,21 @@ def columns(store: Store) -> tuple[str, ...]:
 def tables(store: Store) -> Iterator[Table]:
     """Yield the table, some rows at a time."""
     status, said = store.status, store.sentences()
+    for start, stop, maps in blocks(store):
+        yield _table(store, start, stop, maps, status, said)
+
+
+def blocks(store: Store) -> Iterator[tuple[int, int, Float[np.ndarray, "n *space"]]]:
+    """Yield (start, stop, maps), some rows at a time in whole chunks; see `over_channels` for maps with channels."""
     step = max(1, AT_ONCE // store.manifest.chunk) * store.manifest.chunk
     for start in range(0, len(store.items), step):
-        yield _table(store, start, min(start + step, len(store.items)), status, said)
+        stop = min(start + step, len(store.items))
+        yield start, stop, over_channels(store, np.asarray(store["maps"][start:stop]))
+
+
+def over_channels(store: Store, maps: np.ndarray) -> Float[np.ndarray, "n *space"]:
+    """Return maps of a store's rows; those that have the image's channels are summed over them."""
+    return maps.sum(axis=-1) if maps.ndim > len(store.manifest.image) else maps
 
 
 def select(store: Store, where: str | None = None) -> Table:
@@ -104,12 +117,11 @@ def save(table: Mapping[str, np.ndarray], path: str | Path) -> Path:
     return target
 
 
-def _table(store: Store, start: int, stop: int, status: np.ndarray, said: Mapping[int, str]) -> Table:
+def _table(store: Store, start: int, stop: int, maps: np.ndarray, status: np.ndarray, said: Mapping[int, str]) -> Table:
     manifest, rows = store.manifest, range(start, stop)
     done = status[start:stop] == DONE
     scores, weights = (np.asarray(store[name][start:stop]) for name in ("scores", "weights"))
-    maps = np.asarray(store["maps"][start:stop]).reshape(stop - start, *manifest.map)
-    flat = _over_channels(maps, len(manifest.image) - 1).reshape(stop - start, -1)
+    flat = maps.reshape(stop - start, -1)
     best, peak = scores.argmax(axis=1), flat.argmax(axis=1)
     places = np.unravel_index(peak, manifest.map[: len(manifest.image) - 1])
     value = np.einsum("nc,nc->n", scores, weights, dtype=np.float64)
@@ -137,11 +149,6 @@ def _table(store: Store, start: int, stop: int, status: np.ndarray, said: Mappin
     }
     found |= {f"highest_{name}": number(each) for name, each in zip(AXES[len(manifest.image) - 1], places, strict=True)}
     return {name: found[name] for name in columns(store)}
-
-
-def _over_channels(maps: np.ndarray, axes: int) -> np.ndarray:
-    """Sum the channels of maps that have them."""
-    return maps.sum(axis=-1) if maps.ndim > axes + 1 else maps
 
 
 def _plain(value: Any) -> Any:
