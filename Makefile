@@ -33,7 +33,7 @@ endef
 .venv-jax/.ready:        wants = $(JAX) -e '.[torch,keras,demo]' --group test
 .venv-jax/.ready:        alone = fer==25.10.3
 .venv-peers/.ready:      wants = captum openvino transformers pyyaml pandas opencv-python-headless scikit-learn cachetools tqdm \
-                                 -e '.[torch,keras,demo]' --group test
+                                 -e '.[torch,keras,run,demo]' --group test
 .venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1 monai==1.6.1 zennit==0.5.1 quantus==0.6.0 \
                                  grad-cam==1.5.7 ttach==0.0.3
 .venv-docs/.ready:       wants = -e '.[torch,demo]' --group docs

@@ -1,6 +1,6 @@
 """Runs over data sets: how fast beside a loop over Captum, how much memory, what the store costs, what kills cost.
 
-    python benchmarks/runs.py --out benchmarks/runs.json
+    .venv-peers/bin/python benchmarks/runs.py --out benchmarks/runs.json
     python benchmarks/table.py benchmarks/runs.json --into docs/datasets.md
 
 Images are those of Fashion-MNIST (Debian's dataset-fashion-mnist), as they are: 28 x 28, one channel, 0..1. The network
