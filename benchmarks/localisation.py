@@ -21,7 +21,7 @@ import numpy as np
 
 from measure import ROOT, limit_threads, machine, report, versions
 from table import filled, rows
-from trust import missing, settings
+from trust import missing, said, settings, words
 
 RECORD, PAGE = ROOT / "benchmarks" / "localisation.json", ROOT / "docs" / "trust.md"
 STAMPS = Path("/usr/share/tuxpaint/stamps/animals")
@@ -111,15 +111,15 @@ def table(record: dict[str, Any]) -> str:
     head = ("method", "pointing game", "within 15 pixels", "evidence inside")
     body = []
     for name in order:
-        told = ", ".join(f"{key}={value}" for key, value in found[name].get("settings", {}).items())
+        told = said(found[name].get("settings", {}))
         label = name if name.startswith("a ") else f"`{name}`{f' ({told})' if told else ''}"
         body.append((label, *(mean(found[name][each]) for each in ("hit", "near", "inside"))))
     area = f"{np.mean(record['area']):.2f}"
-    said = (
+    note = (
         f"{len(record['names'])} compositions of {record['tried']} tried; the stamps have {area} of the image. "
         f"{record['machine']['processor']}. `benchmarks/localisation.py`{missing(record)}"
     )
-    return "\n".join([*rows(head, *body), said, ""])
+    return "\n".join([*rows(head, *body), note, ""])
 
 
 def run(names: list[str], record: dict[str, Any], path: Path) -> None:
@@ -135,7 +135,7 @@ def run(names: list[str], record: dict[str, Any], path: Path) -> None:
     report(", ".join(f"{a}: {b}" for a, b in zip(stamps, record["classes"], strict=True)))
     record["methods"] |= guesses(eyeline.explain(model, images, "gradient", classes), model, masks)
     for name in names:
-        attribution = eyeline.explain(model, images, name, classes, **settings(name))
+        attribution = eyeline.explain(model, images, name, classes, **words(name))
         record["methods"][name] = {**judged(attribution, model, masks), "settings": settings(name)}
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         report(f"{name}: " + ", ".join(mean(record["methods"][name][each]) for each in ("hit", "near", "inside")))

@@ -27,8 +27,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "smoothgradsquared": {"samples": 10},
     "vargrad": {"samples": 10},
     "rise": {"masks": 300},
+    "scorecam": {"layer": "blocks"},
+    "multiscale": {"inner": {"stride": 28}},
+    "baselineagreement": {"inner": {"window": 56, "stride": 28}},
 }
-"""Where a method's defaults would take hours."""
+"""Where a method's defaults would take hours. `inner` are settings of the occlusion that a method runs."""
 
 TESTS = {
     "random": "weights randomised",
@@ -52,7 +55,7 @@ def judged(name: str) -> dict[str, Any]:
     model = eyeline.load("bundled")
     pictures = [Image.fromarray(each) for each in (skimage.data.chelsea(), skimage.data.coffee())]
     began = time.perf_counter()
-    attribution = eyeline.explain(model, pictures, name, **settings(name))
+    attribution = eyeline.explain(model, pictures, name, **words(name))
     made = time.perf_counter()
     check = Check()(model, attribution)
     found = check.record()
@@ -81,6 +84,19 @@ def settings(name: str) -> dict[str, Any]:
     return {key: value for key, value in SETTINGS.get(name, {}).items() if key in known}
 
 
+def words(name: str) -> dict[str, Any]:
+    """What `explain` is told: the same, with the inner method made."""
+    import eyeline
+
+    return {key: eyeline.Occlusion(**value) if key == "inner" else value for key, value in settings(name).items()}
+
+
+def said(given: dict[str, Any]) -> str:
+    """Settings as the table has them."""
+    flat = {k: v for key, value in given.items() for k, v in (value if key == "inner" else {key: value}).items()}
+    return ", ".join(f"{key}={value}" for key, value in flat.items())
+
+
 def table(record: dict[str, Any]) -> str:
     """One row for each method, worst first; both photographs in a cell."""
     worst = ("failed", "doubtful", "passed")
@@ -92,7 +108,7 @@ def table(record: dict[str, Any]) -> str:
     body = []
     for name in sorted(found, key=rank):
         each = found[name]
-        said = ", ".join(f"{key}={value}" for key, value in each["settings"].items())
+        told = said(each["settings"])
         cells = [
             " / ".join(
                 f"{image['tests'][test]['value']:.2f}" if test in image["tests"] else "-" for image in each["images"]
@@ -100,7 +116,7 @@ def table(record: dict[str, Any]) -> str:
             for test in TESTS
         ]
         verdicts = " / ".join(image["verdict"] for image in each["images"])
-        body.append((f"`{name}`{f' ({said})' if said else ''}", verdicts, *cells))
+        body.append((f"`{name}`{f' ({told})' if told else ''}", verdicts, *cells))
     limits = {
         test: image["tests"][test]["limits"]
         for each in found.values() for image in each["images"] for test in image["tests"]
@@ -110,8 +126,8 @@ def table(record: dict[str, Any]) -> str:
         beyond, (doubtful, failed) = "<" if test == "seed" else ">", limits[test]
         head.append(f"{words}; doubtful {beyond} {doubtful:g}, failed {beyond}= {failed:g}")
     lines = rows(("method", "verdict: cat / cup", *head), *body)
-    said = ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items()) if name != "eyeline")
-    return "\n".join([*lines, f"{record['machine']['processor']}; {said}. `benchmarks/trust.py`{missing(record)}", ""])
+    used = ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items()) if name != "eyeline")
+    return "\n".join([*lines, f"{record['machine']['processor']}; {used}. `benchmarks/trust.py`{missing(record)}", ""])
 
 
 def missing(record: dict[str, Any]) -> str:

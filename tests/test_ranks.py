@@ -19,7 +19,7 @@ RANKS = {
     "incremental": 2,
     "models": 3,
     "methods": 4, "metrics": 4.5,
-    "picture": 5, "plot": 5.1, "page": 5.2, "dataset": 5.3, "audit": 5.4,
+    "picture": 5, "plot": 5.1, "page": 5.2, "dataset": 5.3, "audit": 5.4, "gate": 5.45,
     "command": 5.5, "app": 6, "demo": 6, "lecture": 6, "cli": 6.5,
     "__init__": 7,
 }  # fmt: skip

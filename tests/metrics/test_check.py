@@ -5,13 +5,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from measured_networks import IMAGES, SIZE, convolutional, linear
 from typer.testing import CliRunner
 
 import eyeline
 from eyeline import cli
 from eyeline.errors import InputError, UnsupportedError
-from eyeline.metrics import METRICS, Metric, Region, base, check
+from eyeline.methods import METHODS
+from eyeline.metrics import METRICS, MaxSensitivity, Metric, Region, base, check
 from eyeline.metrics.check import Check, Judged
 from eyeline.metrics.limits import Limits
 
@@ -250,3 +252,41 @@ def test_a_test_that_turns_verdicts_round_is_noticed(monkeypatch):
     monkeypatch.setattr(check, "_judge", turned)
     with pytest.raises(AssertionError):
         test_a_map_of_edges_alone_fails_in_words()
+
+
+CHEAP = {
+    "rise": {"masks": 50}, "integratedgradients": {"steps": 8}, "blurig": {"steps": 8}, "guidedig": {"steps": 4},
+    "expectedgradients": {"samples": 4}, "superpixels": {"segments": 6},
+    **{name: {"samples": 3} for name in ("smoothgrad", "smoothgradsquared", "vargrad")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_checked(method):
+    """Of an image that uses the whole range, so that a nudge leads beyond what mid grey allows."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 6, 3, padding=1), torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(96, 4),
+    )  # fmt: skip
+    model = eyeline.load(network, input_size=16)
+    image = np.random.default_rng(0).random((1, 16, 16, 3), dtype=np.float32)
+    image[0, 0, :2] = [[0], [1]]
+    found = eyeline.check(model, eyeline.explain(model, image, method, **CHEAP.get(method, {})), **QUICK)
+    assert {"random", "shift", "nudge"} <= {each.name for each in found.tests}
+    assert all(np.isfinite(each.measured.values).all() for each in found.tests)
+
+
+def test_mid_grey_is_the_same_number_for_a_nudged_image(monkeypatch):
+    """Half of the image is black and half white: with the grey named the value is the same to the last digit."""
+    model = eyeline.load(lambda images: images.sum(axis=(1, 2)), input_size=8)
+    image = np.zeros((1, 8, 8, 1), dtype=np.float32)
+    image[:, 4:] = 1
+    values = [
+        MaxSensitivity(samples=2)(model, eyeline.explain(model, image, window=2, stride=2, baseline=grey)).values
+        for grey in (eyeline.Constant(), eyeline.Constant(0.5))
+    ]
+    np.testing.assert_array_equal(values[0], values[1])
+    monkeypatch.setattr("eyeline.metrics.again._grey", lambda method: method)
+    with pytest.raises(InputError, match="must lie within"):
+        MaxSensitivity(samples=2)(model, eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant()))

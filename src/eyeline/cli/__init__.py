@@ -1,13 +1,16 @@
-"""The command: `eyeline explain`, `check`, `run`, `audit`, `serve` and more; `eyeline --help` lists them.
+"""The command: `eyeline explain`, `check`, `run`, `audit`, `gate`, `serve` and more; `eyeline --help` lists them.
 
-Importing this loads no framework and no matplotlib. Exit codes: 0 done; 1 an image was refused, the others
-are done; 2 usage: a flag or a model that cannot be. Ctrl-C: 130; what is done is kept, and nothing is half-written.
+Importing this loads no framework and no matplotlib. Exit codes: 0 done; 1 an image was refused and the
+others are done, or an audit or a gate found something; 2 usage: a flag or a model that cannot be. Ctrl-C: 130; what is
+done is kept, and nothing is half-written.
 """
 
 import os
 import sys
 
 from eyeline.cli.base import app as app
+from eyeline.cli.gates import diff as diff
+from eyeline.cli.gates import gate as gate
 from eyeline.cli.many import audit as audit
 from eyeline.cli.many import run as run
 from eyeline.cli.many import show as show

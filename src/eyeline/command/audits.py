@@ -5,15 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from eyeline import dataset
 from eyeline._files import writing
 from eyeline.audit import Audit, Finding, audit
+from eyeline.command.regions import region
 from eyeline.command.settings import Auditing
 from eyeline.dataset.store import Store
-from eyeline.errors import InputError
-from eyeline.image import original
 from eyeline.models.base import Model
 
 Say = Callable[[str], None]
@@ -26,8 +24,8 @@ def run(path: str, model: Model, auditing: Auditing, say: Say) -> int:
         InputError: no store, no labels, images that are gone, a region that cannot be.
     """
     store = dataset.open_store(path)
-    region = _region(auditing.region, store)
-    found = audit(store, model, region=region, images=auditing.images, seed=auditing.seed, baseline=auditing.baseline)
+    within = region(auditing.region, store.manifest.image[:-1])
+    found = audit(store, model, region=within, images=auditing.images, seed=auditing.seed, baseline=auditing.baseline)
     say(f"{found.accuracy:.1%} of the labelled images are right; {len(found.shortcuts)} shortcuts")
     for finding in found.findings:
         if finding.is_shortcut or finding is found.findings[0]:
@@ -50,24 +48,6 @@ def run(path: str, model: Model, auditing: Auditing, say: Say) -> int:
 def _names(store: Store, rows: tuple[int, ...], limit: int) -> str:
     names = ", ".join(store.items[row].name for row in rows[:limit])
     return names + (f" and {len(rows) - limit} more" if len(rows) > limit else "")
-
-
-def _region(text: str | None, store: Store) -> Any:
-    """Read a region: a share, or a picture of the images' size."""
-    if text is None:
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    size = store.manifest.image[:-1]
-    mask = Image.fromarray(original(text)).convert("L")
-    if mask.size[::-1] != size:
-        raise InputError(
-            f"--region must be a share or a picture of the images' size, {size}, but {text!r} has {mask.size[::-1]}. "
-            "White is where evidence belongs."
-        )
-    return np.asarray(mask) > 127
 
 
 def _plain(found: Audit, store: Store) -> dict[str, Any]:

@@ -79,13 +79,13 @@ def show(path: str, showing: Showing, say: Say) -> None:
     for line in described(store):
         say(line)
     say(f"{count} of {len(store.items)} rows; score and value in {store.manifest.unit}")
-    for line in _lines({name: values[: showing.limit] for name, values in table.items()}):
+    for line in lines({name: values[: showing.limit] for name, values in table.items()}):
         say(line)
     if count > showing.limit:
         say(f"... {count - showing.limit} more: --limit, or --out rows.csv")
 
 
-def _lines(table: dict[str, np.ndarray]) -> list[str]:
+def lines(table: dict[str, np.ndarray]) -> list[str]:
     """Lay a table out in columns; those that are empty are left out."""
     texts = {name: [_text(each) for each in values.tolist()] for name, values in table.items()}
     texts = {name: each for name, each in texts.items() if any(each)}

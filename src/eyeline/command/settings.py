@@ -183,3 +183,58 @@ class Auditing:
     baseline: Baseline = AROUND
     limit: int = 8
     out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Diffing:
+    """Where two models' maps go, and what is shown of their difference.
+
+    Args:
+        stores: folder for the maps of both models, made by the first start and completed by later ones.
+        workers: processes that compute; each opens the model.
+        chunk: images that are computed and written together. Left out: about two seconds' work.
+        region: where evidence belongs: a share of the middle, as 0.5, or a picture that is white there.
+        where: rows that are shown, for example "prediction == 'lost' and moved > 0.5"; columns are compared with
+            numbers and quoted text, joined by and, or, not.
+        sort: column to sort by; -column from the highest down.
+        show: rows that are printed.
+        out: write the rows to this .csv or .parquet too, all of them.
+        picture: draw the first of the rows, both maps side by side, into this .png.
+        page: put them into this .html, to be read by pointing.
+        worst: images in the picture and on the page.
+    """
+
+    stores: Path = Path("diff")
+    workers: int = 1
+    chunk: int | None = None
+    region: str | None = None
+    where: str | None = None
+    sort: str = "-distance"
+    show: int = 20
+    out: Path | None = None
+    picture: Path | None = None
+    page: Path | None = None
+    worst: int = 8
+
+
+@dataclass(frozen=True)
+class Gating:
+    """What is measured, and where the answer goes.
+
+    Args:
+        region: where evidence belongs: a share of the middle, as 0.5, or a picture that is white there.
+        against: an earlier store of the same images, for limits on what changed.
+        images: where the images are, if not where they were.
+        sample: images that are drawn for the check.
+        seed: of the draw, and of the audit.
+        names: images that are named for each limit.
+        json: write what was measured to this file too.
+    """
+
+    region: str | None = None
+    against: str | None = None
+    images: str | None = None
+    sample: int = 8
+    seed: int = 0
+    names: int = 5
+    json: Path | None = None

@@ -7,6 +7,7 @@ import numpy as np
 
 from eyeline._typing import Images
 from eyeline.attribution import Attribution
+from eyeline.baseline import Constant
 from eyeline.errors import InputError
 from eyeline.image import Batch
 from eyeline.methods.base import Method
@@ -29,7 +30,13 @@ def method_of(method: Method | None, attribution: Attribution) -> Method:
 
 
 def again(method: Method, model: Model, attribution: Attribution, images: Images | None = None) -> np.ndarray:
-    """Return the maps of a method with the target's weights held as they were, in float64."""
+    """Return the maps of a method with the target's weights held as they were, in float64.
+
+    The grey of `Constant()`, which demands images within 0..1, stays the number that it was for the clean images: a
+    nudge may lead a little beyond.
+    """
+    if images is not None:
+        method = _grey(method)
     pixels = attribution.images if images is None else images
     batch = Batch(pixels.copy(), attribution.names, attribution.fits)
     found = method(model, batch, Held(attribution.weights))
@@ -39,6 +46,19 @@ def again(method: Method, model: Model, attribution: Attribution, images: Images
             f"{found.maps.shape}. Pass the settings that made the maps."
         )
     return found.maps.astype(np.float64)
+
+
+def _grey(value: Any) -> Any:
+    """Return a setting with the number in the place of the grey of `Constant()`, in inner methods and tuples too."""
+    if isinstance(value, Constant):
+        return Constant(0.5) if value.value is None else value
+    if isinstance(value, tuple):
+        return tuple(map(_grey, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        own = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+        changed = {name: new for name, old in own.items() if (new := _grey(old)) is not old and new != old}
+        return dataclasses.replace(value, **changed) if changed else value
+    return value
 
 
 def check_method(method: Any) -> None:

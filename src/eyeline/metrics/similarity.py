@@ -58,3 +58,25 @@ def structural_similarity(one: Map, other: Map) -> float:
     c, d = (0.01 * span) ** 2, (0.03 * span) ** 2
     found = (2 * m * n + c) * (2 * v + d) / ((m * m + n * n + c) * (s + t + d))
     return float(found.mean())
+
+
+def distance(one: Map, other: Map) -> float:
+    """Return half the L1 distance of two maps, each divided by the sum of its magnitudes: `sum |a/|a| - b/|b|| / 2`.
+
+    0: the same up to a factor above 0. 1: no place where both have numbers of one sign. NaN where one of them is 0
+    everywhere.
+    """
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    size, length = np.abs(a).sum(), np.abs(b).sum()
+    if not (size and length):
+        return float("nan")
+    return float(np.abs(a / size - b / length).sum() / 2)
+
+
+def moved(one: Map, other: Map) -> float:
+    """Return the share of the positive numbers' sum that lies elsewhere in the other map, 0 to 1.
+
+    `sum |p - q| / 2` with p and q the maps' positive numbers, each divided by their sum: the total variation distance.
+    NaN where one of them has no positive number.
+    """
+    return distance(np.maximum(one, 0), np.maximum(other, 0))
