@@ -4,6 +4,9 @@ import errno
 import os
 import random
 import signal
+import subprocess
+import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 from PIL import Image
 
 import eyeline
-from eyeline.dataset import running, select
+from eyeline.dataset import order, select
 from eyeline.dataset.store import DONE, REFUSED, open_store
 from eyeline.errors import InputError, ModelError
 
@@ -102,7 +105,7 @@ def test_the_store_would_differ_if_an_end_were_taken_for_done(whole, tmp_path, m
             failing(patch, after, Killed())
             with pytest.raises(Killed):
                 many.run(path, many.images(14))
-        monkeypatch.setattr(running, "_is_same", lambda *arguments: True)
+        monkeypatch.setattr(order, "_is_same", lambda *arguments: True)
         differ |= many.run(path, many.images(14)).content() != whole.content()
     assert differ
 
@@ -156,6 +159,65 @@ def test_a_worker_that_dies_loses_its_images_only(tmp_path, monkeypatch):
     assert store.status.tolist() == [DONE] * 4 + [REFUSED] * 2 + [DONE] * 4
     assert "must not end the process" in store.sentences()[5]
     monkeypatch.delenv("DEADLY")
+    again = many.run(tmp_path / "maps.zarr", given, model="many:deadly", chunk=2)
+    assert (again.status == DONE).all()
+
+
+def test_workers_that_die_at_random_times_lose_nothing(whole, tmp_path):
+    """Also while they start, when this process is still telling them what they need: more than a pipe holds."""
+    given, chance, killed = many.images(300), random.Random(0), []
+    ended = threading.Event()
+
+    def kill():
+        while len(killed) < 4 and not ended.wait(chance.uniform(0.0, 0.6)):
+            found = many.workers()
+            if found:
+                os.kill(chance.choice(found), signal.SIGKILL)
+                killed.append(time.monotonic())
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    store = many.run(tmp_path / "maps.zarr", given, workers=2, model="many:slow")
+    ended.set()
+    killer.join()
+    assert killed
+    assert (store.status == DONE).all()
+    np.testing.assert_array_equal(store["maps"][:], many.run(tmp_path / "one.zarr", given)["maps"][:])
+
+
+def test_a_model_that_does_not_pickle_is_a_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"must pickle to be opened in other processes.*lambda.*package\.module"):
+        many.run(tmp_path / "maps.zarr", many.images(3), workers=2, model=lambda images: many.scores(images))
+
+
+def test_a_process_that_computes_otherwise_is_a_sentence(tmp_path):
+    with pytest.raises(InputError, match="its unit is 'probability' and this run's is 'score'"):
+        many.run(tmp_path / "maps.zarr", many.images(3), workers=2, model="many:fickle")
+
+
+def test_processes_that_never_start_are_a_sentence(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import eyeline, many\n"
+        "eyeline.run('many:scores', many.images(3), 'maps.zarr', many.METHOD, chunk=1, input_size=8, workers=2)\n"
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert "ModelError: a process must start to help with a run" in done.stderr
+    assert "if __name__ == '__main__'" in done.stderr
+
+
+def test_other_kernels_and_versions_are_noticed(whole, monkeypatch):
+    from eyeline.dataset import manifest
+
+    monkeypatch.setattr(manifest, "backend", lambda: {"eyeline": "0.0.1", "kernels": "torch operations"})
+    with pytest.raises(InputError, match=r"its backend's eyeline is .* and this run's is '0\.0\.1'"):
+        many.run(whole.path, many.images(14))
+
+
+def test_threads_are_one_where_several_compute_and_are_held_to(tmp_path):
+    store = many.run(tmp_path / "maps.zarr", many.images(3), workers=2, model="many:scores")
+    assert store.manifest.threads == 1
+    with pytest.raises(InputError, match="its threads is '1' and this run's is '2'"):
+        many.run(store.path, many.images(3), threads=2, model="many:scores")
 
 
 @pytest.fixture

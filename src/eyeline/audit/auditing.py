@@ -13,8 +13,8 @@ from eyeline.audit.shortcuts import Finding, Trial, largest
 from eyeline.audit.suspects import FEWEST, suspects
 from eyeline.baseline import Baseline
 from eyeline.dataset.items import Source, source
+from eyeline.dataset.order import Ordered
 from eyeline.dataset.rows import over_channels
-from eyeline.dataset.running import Ordered
 from eyeline.dataset.store import Store
 from eyeline.dataset.work import opened
 from eyeline.errors import Error, InputError

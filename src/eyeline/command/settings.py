@@ -134,16 +134,32 @@ class Running:
 
     Args:
         store: folder for the maps, made by the first start and completed by later ones.
-        workers: processes that compute; each opens the model.
+        workers: processes that compute; each opens the model. Left out: this one alone, or with --ray as many as the
+            cluster has cores for.
+        threads: of each process. Left out: all that the framework takes, or 1 where several processes compute.
+        ray: compute on a Ray cluster: local for this machine, auto or HOST:PORT for one that it belongs to. Files must
+            lie where every node finds them.
+        cores: of the cluster that each process reserves, fractions allowed. Left out: one for each of its threads.
         chunk: images that are computed and written together, and that a kill may lose. Left out: about two seconds'
             work.
         sweep: keep the scores of every window too, so that other targets come without the model.
     """
 
     store: Path = Path("maps.zarr")
-    workers: int = 1
+    workers: int | None = None
+    threads: int | None = None
+    ray: str | None = None
+    cores: float | None = None
     chunk: int | None = None
     sweep: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads", "chunk", "cores"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise InputError(f"--{name} must be above 0, but got {value:g}. Leave it out for the default.")
+        if self.cores is not None and self.ray is None:
+            raise InputError("--cores must come with --ray, but there is none. Pass --ray local, or leave it out.")
 
 
 @dataclass(frozen=True)

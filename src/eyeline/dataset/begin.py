@@ -6,7 +6,7 @@ from typing import Any
 
 from eyeline.attribution import Attribution
 from eyeline.dataset.items import Source
-from eyeline.dataset.manifest import Manifest
+from eyeline.dataset.manifest import Manifest, backend
 from eyeline.dataset.work import LABEL, aim, fixed, joined, opened, threads
 from eyeline.errors import Error, InputError, MissingDependencyError, UnsupportedError
 from eyeline.image import Batch
@@ -59,10 +59,9 @@ def begin(model: Model, source: Source, method: Any, target: object, chunk: int 
         UnsupportedError: the model cannot do what the method asks.
     """
     place, image = first(model, source)
-    aimed = [source.items[place]]
 
     def call(settled: Any, count: int) -> tuple[float, Attribution]:
-        batch, at = joined([image] * count), aim(target, model, aimed * count)
+        batch, at = joined([image] * count), aim(target, model, [source.items[place]] * count)
         began = time.perf_counter()
         found = settled(model, batch, at)
         return (time.perf_counter() - began) / count, found
@@ -96,6 +95,7 @@ def begin(model: Model, source: Source, method: Any, target: object, chunk: int 
         windows=tuple(regions.boxes.tolist()) if isinstance(regions, Windows) else (),
         chunk=chunk,
         threads=threads(),
+        backend=backend(),
         fit=str(model.fit),
     )
 

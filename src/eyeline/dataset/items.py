@@ -176,7 +176,7 @@ def folder(root: Path) -> Files:
         )
     paths = sorted(found, key=lambda path: path.parts)
     items = tuple(Item(path.as_posix(), path.parts[0] if len(path.parts) > 1 else None) for path in paths)
-    return Files(root, items, str(root.absolute()))
+    return Files(root.absolute(), items, str(root.absolute()))
 
 
 def table(path: Path) -> Files:
@@ -205,7 +205,7 @@ def table(path: Path) -> Files:
         if not row[named]:
             raise InputError(f"each row must name a file, but row {line} of {str(path)!r} does not. Take it out.")
         items.append(Item(row[named], (row[labelled] or None) if labelled is not None else None))
-    return Files(path.parent, tuple(items), str(path.absolute()))
+    return Files(path.absolute().parent, tuple(items), str(path.absolute()))
 
 
 def arrays(path: Path) -> Arrays:

@@ -5,13 +5,15 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from eyeline.errors import InputError
+from eyeline.incremental.library import LibraryError, choose
 from eyeline.models.base import Model, Traceable
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Manifest:
         windows: boxes of the sweep, in raster order; () for methods without one.
         chunk: images that are computed and written together.
         threads: of each process, where the framework can be told.
+        backend: what computes beside the model's framework, see `backend`.
         fit: how files are brought to the model's size.
         version: of this table.
     """
@@ -53,6 +56,7 @@ class Manifest:
     windows: tuple[Any, ...]
     chunk: int
     threads: int
+    backend: dict[str, str]
     fit: str
     version: int = VERSION
 
@@ -102,6 +106,24 @@ class Manifest:
                 f"a store must go on as it was begun, but its {name} is {str(own)[:60]!r} and this run's is "
                 f"{str(value)[:60]!r}. Pass another store, or the settings that it was begun with."
             )
+
+    def check_model(self, model: Model) -> None:
+        """Compare what computes here with what the store was begun with; a file may have another name since.
+
+        Raises:
+            InputError: something differs, a framework's version for example.
+        """
+        described = {**model.describe(), "name": self.model.get("name", "")}
+        self.check({"unit": model.unit, "classes": model.classes, "model": described, "backend": backend()})
+
+
+def backend() -> dict[str, str]:
+    """Return the version of eyeline, and its kernels, which also say how wide the processor's vectors are."""
+    try:
+        kernels = choose()[1]
+    except LibraryError:
+        kernels = "torch operations"
+    return {"eyeline": version("eyeline"), "kernels": kernels}
 
 
 def fingerprint(model: Model, source: object) -> str:
