@@ -19,7 +19,8 @@ from eyeline.cli.base import (
 from eyeline.cli.many import StoreArgument
 from eyeline.cli.trust import CHECK_FLAGS, LIMIT_FLAGS
 from eyeline.command import flags as making
-from eyeline.command.settings import Diffing, Gating, Opening
+from eyeline.command.data_settings import Diffing, Gating
+from eyeline.command.settings import Opening
 from eyeline.errors import InputError
 from eyeline.gate.limits import GateLimits
 from eyeline.methods import METHODS, build

@@ -18,7 +18,8 @@ from eyeline.cli.base import (
     usage,
 )
 from eyeline.command import flags as making
-from eyeline.command.settings import Auditing, Opening, Running, Showing
+from eyeline.command.data_settings import Auditing, Running, Showing
+from eyeline.command.settings import Opening
 from eyeline.methods import METHODS, build
 from eyeline.models.load import load
 

@@ -9,8 +9,8 @@ import numpy as np
 from eyeline import dataset
 from eyeline._files import writing
 from eyeline.audit import Audit, Finding, audit
+from eyeline.command.data_settings import Auditing
 from eyeline.command.regions import region
-from eyeline.command.settings import Auditing
 from eyeline.dataset.store import Store
 from eyeline.models.base import Model
 

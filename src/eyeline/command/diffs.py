@@ -7,9 +7,9 @@ from typing import Any
 
 from eyeline import dataset, gate, page, picture
 from eyeline.attribution import Attribution
+from eyeline.command.data_settings import Diffing
 from eyeline.command.regions import region
 from eyeline.command.runs import described, lines
-from eyeline.command.settings import Diffing
 from eyeline.dataset.conditions import Condition
 from eyeline.dataset.rows import Table
 from eyeline.dataset.store import Store, exists

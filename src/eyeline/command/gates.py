@@ -11,8 +11,8 @@ from typing import Any
 from eyeline import dataset, gate
 from eyeline._files import writing
 from eyeline.command import flags as making
+from eyeline.command.data_settings import Gating
 from eyeline.command.regions import region
-from eyeline.command.settings import Gating
 from eyeline.errors import InputError, first_line, nearest
 from eyeline.metrics.check import Check
 from eyeline.models.base import Model

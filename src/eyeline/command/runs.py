@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from eyeline import dataset
-from eyeline.command.settings import Running, Showing
+from eyeline.command.data_settings import Running, Showing
 from eyeline.dataset.store import Store
 from eyeline.dataset.work import LABEL
 from eyeline.target import parse

@@ -28,7 +28,7 @@ Pool = Callable[[Work, Callable[[], Model], Source, Chunks, Manifest], Iterator[
 TRIES = 3
 """Ends of its process that a chunk may see before it gets one of its own, and then before it is called refused."""
 
-STARTS = 6
+STARTS = 4
 """Times that processes are started anew which end before any of them opens the model."""
 
 STARTED, NOTE = "started", ".chunk"

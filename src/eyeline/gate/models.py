@@ -8,7 +8,8 @@ import numpy as np
 
 from eyeline.dataset import items as reading
 from eyeline.dataset.items import Item, Source
-from eyeline.dataset.running import Ordered, Told, run
+from eyeline.dataset.order import Ordered
+from eyeline.dataset.running import Told, run
 from eyeline.dataset.store import DONE, Store
 from eyeline.dataset.work import LABEL
 from eyeline.errors import InputError
