@@ -13,12 +13,9 @@ from jaxtyping import Bool, Float, Int
 
 from eyeline._typing import Images
 from eyeline.audit.changed import Change, best, covered
-from eyeline.audit.suspects import SHARPEST, Rows, Suspect
+from eyeline.audit.suspects import SEPARATED, SHARPEST, Kind, Rows, Suspect
 from eyeline.baseline import Baseline
 from eyeline.models.base import Model
-
-SEPARATED = 4.0
-"""Least separation of a suspect: the natural groups of clothes that were looked at had 1.3 to 3.6, marks 5 and more."""
 
 TURNED = 0.05
 """Least share of other images that pasting turns into the class, beyond what the opposite pattern does."""
@@ -45,6 +42,7 @@ class Finding:
         pasted: what became of the other images that d was added to.
         covered: what became of the class's images whose `region` a baseline covered; None where the region is all.
         stability: whether the group comes back where half of the images are searched; see `clusters.returning`.
+        seen_in: what the separation is measured in.
     """
 
     label: str
@@ -59,11 +57,12 @@ class Finding:
     pasted: Change | None = None
     covered: Change | None = None
     stability: float = float("nan")
+    seen_in: Kind = "pixels"
 
     @property
     def is_shortcut(self) -> bool:
         """Say whether it is reported as a shortcut."""
-        return self.separation >= SEPARATED and self.turned - self.opposite >= TURNED
+        return self.separation >= SEPARATED[self.seen_in] and self.turned - self.opposite >= TURNED
 
     @property
     def region(self) -> Bool[np.ndarray, "*space"]:
@@ -75,9 +74,9 @@ class Finding:
         verdict = "shortcut" if self.is_shortcut else "no shortcut"
         return (
             f"{self.label}: {verdict}; {len(self.rows)} images, {self.share:.0%} of the class, "
-            f"separation {self.separation:.1f}; pasted, it turns {self.turned:.0%} of other images into {self.label} "
-            f"(its opposite {self.opposite:.0%}); taken off, {self.kept[1]:.0%} of its images are still {self.label}, "
-            f"before {self.kept[0]:.0%}{self._covered()}"
+            f"separation {self.separation:.1f} in {self.seen_in}; pasted, it turns {self.turned:.0%} of other images "
+            f"into {self.label} (its opposite {self.opposite:.0%}); taken off, {self.kept[1]:.0%} of its images "
+            f"are still {self.label}, before {self.kept[0]:.0%}{self._covered()}"
         )
 
     def _covered(self) -> str:
@@ -141,6 +140,7 @@ class Trial:
             pasted=pasted,
             covered=self._covered(np.abs(d).max(axis=-1) > 0),
             stability=stability,
+            seen_in=suspect.seen_in,
         )
 
     def _pasted(self, before: np.ndarray, d: Images) -> Change:
@@ -161,14 +161,21 @@ class Trial:
 
 
 def largest(findings: list[Finding]) -> list[Finding]:
-    """Leave out shortcuts whose images nearly all belong to a larger one of the same class: parts of one pattern."""
+    """Of shortcuts of one class, one within the other, leave out the smaller: it is a part of one pattern.
 
-    def within(part: Finding, whole: Finding) -> bool:
+    Where the smaller turns clearly more images, it is the pattern, and the larger one goes.
+    """
+
+    def nested(part: Finding, whole: Finding) -> bool:
         inside = len(set(part.rows) & set(whole.rows)) / len(part.rows)
         return part.label == whole.label and len(part.rows) < len(whole.rows) and inside > PART
 
+    def lost(each: Finding, other: Finding) -> bool:
+        gain = (each.turned - each.opposite) - (other.turned - other.opposite)
+        return (nested(each, other) and gain <= TURNED) or (nested(other, each) and gain < -TURNED)
+
     marks = [each for each in findings if each.is_shortcut]
-    return [each for each in findings if not any(within(each, other) for other in marks)]
+    return [each for each in findings if not any(lost(each, other) for other in marks)]
 
 
 def difference(images: Images, members: Rows) -> Float[np.ndarray, "*space channels"]:
