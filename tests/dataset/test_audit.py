@@ -140,6 +140,18 @@ def test_a_pattern_of_two_noises_is_not_separated():
     assert abs(separation(images, members)) < 1
 
 
+def test_a_mark_that_pictures_hide_is_found_in_the_maps():
+    chance = np.random.default_rng(2)
+    images, maps = chance.normal(0, 1, (80, 8, 8, 1)), chance.normal(0, 0.2, (80, 8, 8))
+    marked = np.arange(80) < 24
+    images[marked, :3, :3] += 0.5  # half of what pictures differ by
+    maps[marked, :3, :3] += chance.uniform(1, 2, (24, 1, 1))
+    first = suspects(maps, images)[0]
+    assert (first.seen_in, first.clearness > 1) == ("maps", True)
+    np.testing.assert_array_equal(first.members, marked)
+    assert all(each.clearness < 1 for each in suspects(chance.normal(0, 0.2, maps.shape), images))
+
+
 def test_few_images_give_no_suspects():
     assert suspects(np.zeros((9, 4, 4)), np.random.default_rng(0).random((9, 4, 4, 1))) == []
 
@@ -263,3 +275,5 @@ def test_parts_of_one_pattern_are_one_finding():
     whole, part = finding("1", range(20), 0.5), finding("1", range(8), 0.6)
     other, alone = finding("2", range(8), 0.5), finding("1", range(30, 40), 0.5)
     assert largest([part, whole, other, alone]) == [whole, other, alone]
+    pattern = finding("1", range(8), 0.8)  # what else the larger group holds only weakens it
+    assert largest([whole, pattern, other]) == [pattern, other]

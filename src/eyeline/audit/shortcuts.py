@@ -21,8 +21,8 @@ TURNED = 0.05
 """Least share of other images that pasting turns into the class, beyond what the opposite pattern does."""
 
 
-PART = 0.8
-"""Share of a group's images that makes it a part of a larger one."""
+PART, MORE = 0.8, 1.5
+"""Share of a group's images that makes it a part of a larger one, unless its pattern turns so many times as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ class Trial:
 def largest(findings: list[Finding]) -> list[Finding]:
     """Of shortcuts of one class, one within the other, leave out the smaller: it is a part of one pattern.
 
-    Where the smaller turns clearly more images, it is the pattern, and the larger one goes.
+    Where the smaller turns many more images, it is the pattern, and the larger one goes.
     """
 
     def nested(part: Finding, whole: Finding) -> bool:
@@ -171,8 +171,8 @@ def largest(findings: list[Finding]) -> list[Finding]:
         return part.label == whole.label and len(part.rows) < len(whole.rows) and inside > PART
 
     def lost(each: Finding, other: Finding) -> bool:
-        gain = (each.turned - each.opposite) - (other.turned - other.opposite)
-        return (nested(each, other) and gain <= TURNED) or (nested(other, each) and gain < -TURNED)
+        own, its = each.turned - each.opposite, other.turned - other.opposite
+        return (nested(each, other) and own <= MORE * its) or (nested(other, each) and its > MORE * own)
 
     marks = [each for each in findings if each.is_shortcut]
     return [each for each in findings if not any(lost(each, other) for other in marks)]
