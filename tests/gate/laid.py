@@ -16,7 +16,7 @@ def manifest(size, count, **changes):
         "method": {"name": "gradient", "channels": "signed"}, "engine": "", "batch": 1, "target": "label",
         "weights": "", "model": {"name": "laid"}, "classes": CLASSES, "unit": "score", "quantity": "by hand",
         "image": (*size, 1), "map": size, "scores": len(CLASSES), "windows": (), "chunk": 2, "threads": 1,
-        "fit": "squash",
+        "fit": "squash", "backend": {},
     }  # fmt: skip
     return Manifest(**{**words, "scores": count, **changes})
 

@@ -205,11 +205,13 @@ def test_the_command_prints_the_verdict_and_its_tests():
     lines = done.stdout.splitlines()
     assert lines[0].rpartition(": ")[2] in check.ORDER
     assert lines[0].startswith("a.png: smoothgrad: ")
-    assert lines[1].split() == ["test", "value", "doubtful", "failed", "verdict", "reason"]
+    assert lines[1].split() == ["test", "value", "unit", "doubtful", "failed", "verdict", "reason"]
     assert lines[2].startswith("  weights randomised")
     assert "> 0.3" in lines[2]
     assert ">= 0.5" in lines[2]
-    assert any(line.startswith("  adds up: not tested: the method must promise") for line in lines)
+    assert "rank correlation" in lines[2]
+    left_out = "  adds up: not tested: the method must promise that its maps add up, but 'smoothgrad' does not"
+    assert left_out in lines
 
 
 @pytest.mark.usefixtures("folder")
@@ -290,3 +292,54 @@ def test_mid_grey_is_the_same_number_for_a_nudged_image(monkeypatch):
     monkeypatch.setattr("eyeline.metrics.again._grey", lambda method: method)
     with pytest.raises(InputError, match="must lie within"):
         MaxSensitivity(samples=2)(model, eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant()))
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_command_measures_what_is_named():
+    """The numbers are those of the metrics in Python; each says its unit, which way is better, and what it is."""
+    words = ("--metrics", "deletion:step=4,road,evidenceinside,seedagreement", "--region", "0.5")
+    done = run("a.png", "--method", "gradient:channels=sum", *words)
+    assert done.exit_code == 0, done.output
+    model = eyeline.load("judged:network", input_size=16)
+    found = eyeline.explain(model, "a.png", "gradient", channels="sum")
+    inside = np.zeros(found.images.shape[1:3], dtype=bool)
+    inside[4:12, 4:12] = True
+    metrics = {
+        "deletion": METRICS["deletion"](step=4), "road": METRICS["road"](),
+        "evidenceinside": METRICS["evidenceinside"](Region(mask=inside)),
+    }  # fmt: skip
+    for name, metric in metrics.items():
+        value = f"{metric(model, found).values[0]:.4g}"
+        (line,) = (each for each in done.stdout.splitlines() if each.startswith(f"  {name}: "))
+        assert line.startswith(f"  {name}: {value} ")
+        assert f"; {metric.DIRECTION} is better; {metric.DEFINITION}" in line
+    assert "  seedagreement: not measured: the method must have a seed" in done.stdout
+    record = json.loads(run("a.png", "--json", "--metrics", "road,seedagreement").stdout)[0]
+    assert record["measured"]["road"]["paper"] == METRICS["road"].PAPER
+    assert list(record["not_measured"]) == ["seedagreement"]
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (("deletio",), "must name metrics, but got 'deletio'. Did you mean 'deletion'"),
+        (("deletion:stp=4",), "what stands behind deletion must be its settings, but got 'stp'. Did you mean 'step'"),
+        (("deletion:step=0",), "step must be a whole number, 1 or more"),
+        (("maxsensitivity:method=gradient",), "must be its settings, but got 'method'"),
+        (("pointinggame",), "pointinggame must have a region"),
+        (("road", "--region", "0.5"), "--region must come with a metric that has one"),
+        (("pointinggame", "--region", "1.5"), "centre must be a share"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_metrics_that_cannot_be(words, match):
+    done = run("a.png", "--metrics", *words)
+    assert match in done.stderr
+    assert done.exit_code in (1, 2)
+
+
+def test_every_metric_is_listed():
+    done = CliRunner().invoke(cli.app, ["metrics"], terminal_width=500)
+    for name, metric in METRICS.items():
+        assert f"{name}: " in done.stdout
+        assert f"unit {metric.UNIT}; {metric.DIRECTION} is better" in done.stdout

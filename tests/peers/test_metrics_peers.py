@@ -145,6 +145,47 @@ def test_max_sensitivity(quantus, network, model, images):
     np.testing.assert_allclose(ours.values, wanted, rtol=1e-3)
 
 
+def test_infidelity(quantus, network, model, images):
+    """Theirs is handed our windows; it goes through as many blocks as we have windows."""
+    attribution = eyeline.Gradient(channels=None)(model, images, TARGET)
+    metric = metrics.Infidelity(window=(4, 3), samples=4, baseline=eyeline.Constant(0.1), seed=4)
+    boxes = iter(metric.boxes((SIDE, SIDE)))
+
+    def covered(arr, indices, **_):
+        changed = images.copy()
+        changed[(slice(None), *next(boxes).slices)] = 0.1
+        return first(changed).reshape(len(images), -1)
+
+    theirs = quantus.Infidelity(perturb_patch_sizes=[SIDE // 2], n_perturb_samples=1, perturb_func=covered, **PLAIN)
+    wanted = theirs(model=network, a_batch=first(attribution.maps), **asked(images))
+    np.testing.assert_allclose(metric(model, attribution).values, wanted, rtol=1e-3)
+    assert next(boxes, None) is None
+
+
+def test_completeness(quantus):
+    """Theirs says whether the sum is equal to the last digit: whole numbers, one weight of which is changed."""
+    numbers = np.random.default_rng(6).integers(-4, 5, (2, SIDE * SIDE)).astype(np.float32)
+    layer = nn.Linear(SIDE * SIDE, 2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(numbers))
+    network = nn.Sequential(nn.Flatten(), layer).eval()
+    images = np.random.default_rng(7).integers(1, 9, (2, SIDE, SIDE, 1)).astype(np.float32)
+    attribution = eyeline.GradientInput(channels="sum")(eyeline.load(network, input_size=SIDE), images, 1)
+    attribution.maps[1, 0, 0] += 3
+    seen = []
+    theirs = quantus.Completeness(
+        perturb_baseline=0.0, output_func=lambda change: seen.append(change) or change, **PLAIN
+    )
+    wanted = theirs(
+        model=network, a_batch=attribution.maps[:, None], x_batch=first(images), y_batch=np.array([1, 1]),
+        softmax=False, device="cpu",
+    )  # fmt: skip
+    ours = metrics.Completeness(eyeline.Constant(0))(eyeline.load(network, input_size=SIDE), attribution)
+    assert [bool(each) for each in wanted] == [True, False]
+    np.testing.assert_allclose(ours.parts["change"], seen[0], rtol=1e-6)
+    np.testing.assert_allclose(ours.values, [0, 3 / abs(float(seen[0][1]))], rtol=1e-6)
+
+
 def test_captums_infidelity(network, model, images):
     """Captum is handed our windows."""
     from captum.metrics import infidelity

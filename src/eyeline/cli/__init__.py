@@ -23,6 +23,7 @@ from eyeline.cli.shown import methods as methods
 from eyeline.cli.shown import models as models
 from eyeline.cli.shown import serve as serve
 from eyeline.cli.trust import check as check
+from eyeline.cli.trust import listed as listed
 
 
 def main(arguments: list[str] | None = None) -> None:

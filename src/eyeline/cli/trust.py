@@ -1,8 +1,9 @@
-"""`eyeline check`: whether a map can be trusted."""
+"""`eyeline check` and `metrics`: whether a map can be trusted."""
 
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from eyeline.cli.base import (
     METHOD_FLAGS,
@@ -38,6 +39,23 @@ def check(
     method: MethodsOption = "gradient",
     target: TargetOption = "top",
     preset: PresetOption = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar=escape("METRIC[:SETTINGS],..."),
+            help="Numbers beside the verdict, as deletion,road; see eyeline metrics.",
+            show_default=False,
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Where the object is, for pointinggame and evidenceinside: a share of the middle, as 0.5, or a "
+            "picture that is white there.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     **flags: Any,
 ) -> None:
@@ -47,6 +65,7 @@ def check(
     the numbers are added up. A verdict says what speaks against a map; it cannot say that a map is right.
     """
     from eyeline.command import check as checking
+    from eyeline.command import measures
     from eyeline.command.chosen import chosen
 
     with usage():
@@ -55,6 +74,15 @@ def check(
         asked = Check(**given({"": Check}, CHECK_FLAGS, flags), limits=limits)
         opening = Opening(**given({"": Opening}, OPENING_FLAGS, flags))
         wanted = parse(target)
+        numbers = measures.asked(metrics, region)
         opened = load(model, **opening.words(model))
-        code = checking.check(opened, images, methods, wanted, asked, say, complain, as_json)
+        code = checking.check(opened, images, methods, wanted, asked, say, complain, as_json, numbers)
     raise typer.Exit(code)
+
+
+@app.command("metrics")
+def listed() -> None:
+    """List the metrics: what each is, its unit, which way is better, its paper and its settings."""
+    from eyeline.command import measures
+
+    measures.listed(say)

@@ -1,7 +1,7 @@
 """Which methods a run makes: `--method a,b:setting=value`, flags for all of them, and a preset."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from eyeline.command.flags import holders, option, parted, settings
 from eyeline.errors import InputError
@@ -24,7 +24,7 @@ def chosen(text: str, flags: Mapping[str, str | bool | None], preset: str | None
     Raises:
         InputError: an unknown method, setting or preset; a flag that none of the methods has.
     """
-    parts = [parted(part) for part in _split(text)]
+    parts = [parted(part) for part in split(text, METHODS)]
     for name, own in parts:
         known(name, own)
     given = {name: value for name, value in flags.items() if value is not None}
@@ -47,9 +47,9 @@ def chosen(text: str, flags: Mapping[str, str | bool | None], preset: str | None
     return made
 
 
-def _split(text: str) -> list[str]:
-    """Cut at the commas that a method's name follows; other commas belong to settings."""
-    names = "|".join(sorted(METHODS, key=len, reverse=True))
+def split(text: str, known: Iterable[str]) -> list[str]:
+    """Cut at the commas that a known name follows; other commas belong to settings."""
+    names = "|".join(sorted(known, key=len, reverse=True))
     if ":" not in text:
         return text.split(",")
     return re.split(rf",(?=(?:{names})(?:[:,]|$))", text)

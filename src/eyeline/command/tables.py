@@ -84,17 +84,18 @@ def methods(say: Say) -> None:
     """Print each method with the flags that its fields make."""
     width = min(110, shutil.get_terminal_size().columns)
     for name, kind in METHODS.items():
-        _paragraph(say, f"{name}: ", (inspect.getdoc(kind) or "").partition("\n")[0], width)
+        paragraph(say, f"{name}: ", (inspect.getdoc(kind) or "").partition("\n")[0], width)
         hints = get_type_hints(kind)
         for field in dataclasses.fields(kind):
             shown = flags.metavar(hints[field.name])
             if shown is not None or hints[field.name] is bool:
                 flag = f"  {flags.option(field.name)} {shown or ''}".rstrip()
-                _paragraph(say, f"{flag}: ", flags.explained({name: kind}, field.name), width)
+                paragraph(say, f"{flag}: ", flags.explained({name: kind}, field.name), width)
         say("")
     say("Targets, the model and what is written: eyeline explain --help.")
 
 
-def _paragraph(say: Say, head: str, text: str, width: int) -> None:
+def paragraph(say: Say, head: str, text: str, width: int) -> None:
+    """Print text, later lines indented."""
     for line in textwrap.wrap(head + text, width, subsequent_indent="      "):
         say(line)

@@ -13,6 +13,7 @@ from eyeline.attribution import Attribution
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.methods.base import finite, settings
 from eyeline.methods.batches import Batches
+from eyeline.methods.progress import progress
 from eyeline.models.base import Model
 
 Direction = Literal["higher", "lower"]
@@ -144,17 +145,16 @@ class Scalar:
 
     def __call__(self, changed: Callable[[int], tuple[int, Images]], count: int, what: str) -> Values:
         """Return s of `count` images; `changed(k)` gives whose the k-th is, and the image without a leading n."""
-        found = np.zeros(count)
-        for start, stop, (owners, scores) in self.batches.run(count, lambda a, b: self._run(changed, a, b, what)):
-            found[start:stop] = np.einsum("nc,nc->n", scores, self.attribution.weights[owners], dtype=np.float64)
-        return found
+        return self.best(changed, count, what)[0]
 
     def best(self, changed: Callable[[int], tuple[int, Images]], count: int, what: str) -> tuple[Values, Values]:
         """Return s of the images, and 1 where the class of highest score is still the clean image's, else 0."""
         found, kept = np.zeros(count), np.zeros(count)
-        for start, stop, (owners, scores) in self.batches.run(count, lambda a, b: self._run(changed, a, b, what)):
-            found[start:stop] = np.einsum("nc,nc->n", scores, self.attribution.weights[owners], dtype=np.float64)
-            kept[start:stop] = scores.argmax(axis=1) == self.attribution.scores[owners].argmax(axis=1)
+        with progress(count, "changed images") as advance:
+            for start, stop, (owners, scores) in self.batches.run(count, lambda a, b: self._run(changed, a, b, what)):
+                found[start:stop] = np.einsum("nc,nc->n", scores, self.attribution.weights[owners], dtype=np.float64)
+                kept[start:stop] = scores.argmax(axis=1) == self.attribution.scores[owners].argmax(axis=1)
+                advance(stop - start)
         return found, kept
 
     def clean(self) -> Values:

@@ -10,6 +10,7 @@ from eyeline.attribution import Attribution
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.methods.base import Method
 from eyeline.methods.checks import at_least
+from eyeline.methods.progress import progress
 from eyeline.metrics.again import method_of
 from eyeline.metrics.agreement import SeedAgreement
 from eyeline.metrics.base import Measured, enter
@@ -177,12 +178,14 @@ class Check:
     def __call__(self, model: Model, attribution: Attribution) -> Checked:
         enter(model, attribution)
         method = method_of(self.method, attribution)
-        tests, left_out = [], {}
-        for name, make in self._metrics(method).items():
-            try:
-                tests.append(_judge(name, make()(model, attribution), self.limits))
-            except UnsupportedError as error:
-                left_out[name] = str(error)
+        tests, left_out, metrics = [], {}, self._metrics(method)
+        with progress(len(metrics), "check") as advance:
+            for name, make in metrics.items():
+                try:
+                    tests.append(_judge(name, make()(model, attribution), self.limits))
+                except UnsupportedError as error:
+                    left_out[name] = str(error)
+                advance(1)
         worst = tuple(
             ORDER[max((ORDER.index(each.verdicts[index]) for each in tests), default=1)]
             for index in range(len(attribution.names))
