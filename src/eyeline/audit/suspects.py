@@ -164,28 +164,34 @@ def _clusters(features: Vectors, name: str) -> Iterator[tuple[Rows, str]]:
                 yield labels == label, name
 
 
-def _places(images: Vectors) -> Iterator[tuple[Rows, str]]:
+def _places(vectors: Vectors) -> Iterator[tuple[Rows, str]]:
     """Yield the two heaps into which the values of single places fall, the best parted first."""
-    parted: list[tuple[float, int]] = []
-    splits = {}
-    for place in range(images.shape[1]):
-        values = images[:, place]
-        start = values > values.mean()
-        if start.all() or not start.any():
-            continue
-        split = halves(values, start)
-        if not FEWEST <= split.sum() <= len(split) - FEWEST:
-            continue
-        a, b = values[split], values[~split]
-        splits[place] = split
-        parted.append((float((a.mean() - b.mean()) / (a.std() + b.std() + FLOOR)), place))
+    splits = _heaps(vectors)
+    count = splits.sum(axis=0)
+    inside, outside = (np.ma.array(vectors, mask=each) for each in (~splits, splits))
+    apart = (inside.mean(axis=0) - outside.mean(axis=0)) / (inside.std(axis=0) + outside.std(axis=0) + FLOOR)
+    apart = np.where((count >= FEWEST) & (count <= len(vectors) - FEWEST), np.ma.filled(apart, -np.inf), -np.inf)
     chosen: list[Rows] = []
-    for _, place in sorted(parted, reverse=True):
-        if len(chosen) == PLACES:
+    for place in np.argsort(-apart, kind="stable"):
+        if len(chosen) == PLACES or not np.isfinite(apart[place]):
             return
-        if not any(_alike(splits[place], other) for other in chosen):
-            chosen.append(splits[place])
-            yield splits[place], "a place"
+        if not any(_alike(splits[:, place], other) for other in chosen):
+            chosen.append(splits[:, place])
+            yield splits[:, place], "a place"
+
+
+def _heaps(vectors: Vectors) -> Bool[np.ndarray, "n features"]:
+    """Do as `halves` with each column, from those above its mean on."""
+    splits = vectors > vectors.mean(axis=0)
+    for _ in range(50):
+        count = splits.sum(axis=0)
+        high = (vectors * splits).sum(axis=0) / np.maximum(count, 1)
+        low = (vectors * ~splits).sum(axis=0) / np.maximum(len(vectors) - count, 1)
+        again = np.where((count > 0) & (count < len(vectors)), vectors > (low + high) / 2, splits)
+        if (again == splits).all():
+            break
+        splits = again
+    return splits
 
 
 def _alike(a: Rows, b: Rows) -> bool:
