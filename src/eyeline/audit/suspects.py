@@ -182,7 +182,7 @@ def _places(vectors: Vectors) -> Iterator[tuple[Rows, str]]:
 
 def _heaps(vectors: Vectors) -> Bool[np.ndarray, "n features"]:
     """Do as `halves` with each column, from those above its mean on."""
-    splits = vectors > vectors.mean(axis=0)
+    splits: np.ndarray = vectors > vectors.mean(axis=0)
     for _ in range(50):
         count = splits.sum(axis=0)
         high = (vectors * splits).sum(axis=0) / np.maximum(count, 1)
