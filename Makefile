@@ -37,7 +37,7 @@ endef
 .venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1 monai==1.6.1 zennit==0.5.1 quantus==0.6.0 \
                                  grad-cam==1.5.7 ttach==0.0.3
 .venv-docs/.ready:       wants = -e '.[torch,demo]' --group docs
-.venv-browser/.ready:    wants = playwright axe-playwright-python -e '.[app]' --group test
+.venv-browser/.ready:    wants = playwright axe-playwright-python -e '.[app,audit]' --group test
 # What xplique asks for would change versions; these are what its methods use.
 .venv-keras-peers/.ready: wants = $(TENSORFLOW) tf-keras tensorflow-probability opencv-python-headless scikit-learn \
                                   einops deprecated cloudpickle dm-tree decorator imageio -e '.[torch,keras,demo]' \

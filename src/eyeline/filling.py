@@ -85,7 +85,7 @@ class SurroundingMean:
         hidden = covered > 0
         near = hidden
         for axis in range(hidden.ndim):
-            near = _wider(near, self.width, axis)
+            near = wider(near, self.width, axis)
         band = near & ~hidden
         if not band.any():
             raise _nothing_left(self)
@@ -127,8 +127,8 @@ class Inpaint:
         return np.asarray(inpaint(image.astype(np.float64), hidden, channel_axis=-1), dtype=np.float32)
 
 
-def _wider(mask: np.ndarray, width: int, axis: int) -> np.ndarray:
-    """Return the mask with `width` pixels more on either side along an axis."""
+def wider(mask: np.ndarray, width: int, axis: int) -> np.ndarray:
+    """Return a mask with `width` pixels more on either side along an axis."""
     counts = np.cumsum(np.moveaxis(mask, axis, 0), axis=0, dtype=np.int64)
     length = len(counts)
     high = counts[np.minimum(np.arange(length) + width, length - 1)]

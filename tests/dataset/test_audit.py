@@ -58,17 +58,20 @@ def test_a_mark_is_found_with_its_images_and_its_place(tmp_path):
     assert len(found.shortcuts) == 1
 
 
-def test_what_the_accuracy_would_be_without_the_mark(tmp_path):
-    """Image by image: the mark's pixels replaced by the mean of the four pixels around, and the model asked again."""
+@pytest.mark.parametrize("baseline", [None, eyeline.SurroundingMean(4)])
+def test_what_the_accuracy_would_be_without_the_mark(tmp_path, baseline):
+    """Image by image: other pixels in the mark's place, and the model asked again."""
     given, network = pictures(), model(4.0)
     given[~MARKED, 4:12, 4:12] *= np.where(np.arange(COUNT)[~MARKED, None, None, None] % 5 == 1, 0.1, 1)
-    found = audited(tmp_path / "maps.zarr", 4.0, given).shortcuts[0]
+    found = audited(tmp_path / "maps.zarr", 4.0, given, baseline=baseline).shortcuts[0]
+    own = np.array([each == "1" for each in LABELS])
     around = np.zeros((SIDE, SIDE), dtype=bool)
     around[0:8, 8:16] = True
     right = {}
-    for row in (i for i in range(COUNT) if LABELS[i] == "1"):
+    for row in np.flatnonzero(own):
         hidden = given[row].copy()
-        hidden[found.region] = given[row][around & ~found.region].mean()
+        rest, near = given[own & ~MARKED].mean(axis=0), given[row][around & ~found.region].mean()
+        hidden[found.region] = rest[found.region] if baseline is None else near
         right[row] = [int(network.scores(each[None])[0].argmax() == 1) for each in (given[row], hidden)]
     np.testing.assert_array_equal(found.region, pasted_region())
     assert set(found.covered.rows) == set(right)
@@ -102,10 +105,11 @@ def test_a_pattern_that_is_everywhere_cannot_be_covered(tmp_path):
 
     bright = eyeline.load(scores, input_size=SIDE, classes=("0", "1", "2"))
     store = eyeline.run(bright, given, tmp_path / "maps.zarr", METHOD, "label", labels=LABELS, chunk=40)
-    found = audit(store, bright, images=given).shortcuts[0]
+    found = audit(store, bright, images=given, baseline=eyeline.SurroundingMean()).shortcuts[0]
     assert found.region.all()
     assert found.covered is None
     assert "covered" not in str(found)
+    assert audit(store, bright, images=given).shortcuts[0].covered.among(found.rows).shares == (1.0, 0.0)
 
 
 def test_clusters_of_a_class_are_told(tmp_path):

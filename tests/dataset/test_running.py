@@ -408,3 +408,15 @@ def test_no_image_that_can_be_read(tmp_path):
 def test_a_model_that_gives_no_numbers(tmp_path):
     with pytest.raises((InputError, ModelError), match="finite"):
         many.run(tmp_path / "maps.zarr", many.images(3), model=lambda images: np.full((len(images), 2), np.nan))
+
+
+def test_an_image_of_another_shape_is_refused_and_the_others_are_done(tmp_path):
+    """Two in a chunk and one alone in its own; a model without a size takes any."""
+    (tmp_path / "photos").mkdir()
+    for number, side in enumerate((8, 8, 6, 8, 7)):
+        Image.new("L", (side, side), 40 * number).save(tmp_path / "photos" / f"{number}.png")
+    model = eyeline.load(lambda images: images.mean(axis=(1, 2))[:, [0, 0]])
+    store, found = told(tmp_path / "maps.zarr", tmp_path / "photos", model=model, input_size=None, chunk=2)
+    assert store.status.tolist() == [DONE, DONE, REFUSED, DONE, REFUSED]
+    assert sorted(found.refused) == ["2.png", "4.png"]
+    assert "must share one shape, (8, 8, 3), but '" in found.refused["2.png"]

@@ -18,7 +18,6 @@ from eyeline.dataset.rows import over_channels
 from eyeline.dataset.store import Store
 from eyeline.dataset.work import opened
 from eyeline.errors import Error, InputError
-from eyeline.filling import SurroundingMean
 from eyeline.methods.progress import progress
 from eyeline.models.base import Model
 
@@ -27,10 +26,6 @@ MOST, OTHERS, TESTED = 400, 200, 4
 
 FAR = 0.01
 """Difference of a score from the store's, as a share of the largest, that is more than another path's rounding."""
-
-COVER = SurroundingMean()
-"""What covers a pattern: a colour that is near it, so that nothing of the mark shines through."""
-
 SIDE = 32
 """Pixels of a side to which images and maps are pooled before they are compared."""
 
@@ -70,7 +65,7 @@ def audit(
     region: object = None,
     images: object = None,
     seed: int = 0,
-    baseline: Baseline = COVER,
+    baseline: Baseline | None = None,
 ) -> Audit:
     """Look for shortcuts in a run whose images have labels.
 
@@ -85,7 +80,7 @@ def audit(
         region: where evidence belongs: a mask, one a row, or a share of the middle, as 0.5. None leaves that out.
         images: where the images are, if not where they were.
         seed: of the images that are drawn where a class has many.
-        baseline: what covers a pattern.
+        baseline: what covers a pattern; None means what the class's images without it show there, on the mean.
 
     Returns:
         Findings, worst first.
@@ -135,7 +130,13 @@ def audit(
 
 
 def _class(
-    store: Store, model: Model, given: Source, known: Labelled, rows: np.ndarray, rest: np.ndarray, baseline: Baseline
+    store: Store,
+    model: Model,
+    given: Source,
+    known: Labelled,
+    rows: np.ndarray,
+    rest: np.ndarray,
+    baseline: Baseline | None,
 ) -> tuple[list[Finding], Clusters]:
     label, listed = str(known.labels[rows[0]]), tuple(int(row) for row in rows)
     own, others = _images(model, given, rows), _images(model, given, rest)

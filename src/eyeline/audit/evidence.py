@@ -65,10 +65,14 @@ def outside(store: Store, region: Any) -> Float[np.ndarray, "rows"]:
     """
     inside, found = within(store, region), np.full(len(store.items), np.nan)
     for start, stop, maps in blocks(store):
-        positive = np.maximum(maps, 0).astype(np.float64)
-        own = inside if inside.ndim == positive.ndim - 1 else inside[start:stop]
-        axes = tuple(range(1, positive.ndim))
-        total, lost = positive.sum(axis=axes), np.where(own, 0.0, positive).sum(axis=axes)
-        np.divide(lost, total, out=found[start:stop], where=total > 0)
+        found[start:stop] = share_outside(maps, inside if inside.ndim == maps.ndim - 1 else inside[start:stop])
     found[store.status != DONE] = np.nan
     return found
+
+
+def share_outside(maps: Float[np.ndarray, "n *space"], inside: Bool[np.ndarray, "*shape"]) -> Float[np.ndarray, "n"]:
+    """Return the share of each map's positive numbers outside a region; NaN where it has none."""
+    positive = np.maximum(maps, 0).astype(np.float64)
+    axes = tuple(range(1, positive.ndim))
+    total, lost = positive.sum(axis=axes), np.where(inside, 0.0, positive).sum(axis=axes)
+    return np.asarray(np.divide(lost, total, out=np.full(len(maps), np.nan), where=total > 0))

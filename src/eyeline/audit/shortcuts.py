@@ -3,7 +3,9 @@
 The pattern d is the group's mean image minus that of the class's other images, at the pixels where they differ most.
 Pasting adds d to images of other classes, taking off subtracts it from the group's own; both are kept within the range
 of the run's images. A pattern that turns other images into the class, and whose opposite does not, is a shortcut.
-What the class's accuracy would be without it, covering tells: a baseline in its place, in every image of the class.
+What the class's accuracy would be without it, covering tells: something else in its place, in every image of the
+class. What the class's images without the pattern show there, on the mean, came nearest to what the same images gave
+without a planted mark; the mean of the pixels around it was a mark itself, of the same place in all images.
 """
 
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ from jaxtyping import Bool, Float, Int
 from eyeline._typing import Images
 from eyeline.audit.changed import Change, best, covered
 from eyeline.audit.suspects import SEPARATED, SHARPEST, Kind, Rows, Suspect
-from eyeline.baseline import Baseline
+from eyeline.baseline import Baseline, Image
+from eyeline.filling import Filling
 from eyeline.models.base import Model
 
 TURNED = 0.05
@@ -40,9 +43,12 @@ class Finding:
         opposite: the same for -d.
         kept: share of the group's images that had the class as the best, before and after d was taken off.
         pasted: what became of the other images that d was added to.
-        covered: what became of the class's images whose `region` a baseline covered; None where the region is all.
+        covered: what became of the class's images whose `region` was covered; None where the region is all and the
+            baseline must have pixels left.
         stability: whether the group comes back where half of the images are searched; see `clusters.returning`.
         seen_in: what the separation is measured in.
+        means: mean image of the group, and of the class's other images.
+        limits: lowest and highest value of the images; what is pasted or taken off stays within.
     """
 
     label: str
@@ -58,6 +64,8 @@ class Finding:
     covered: Change | None = None
     stability: float = float("nan")
     seen_in: Kind = "pixels"
+    means: tuple[Images, Images] | None = None
+    limits: tuple[float, float] = (0.0, 1.0)
 
     @property
     def is_shortcut(self) -> bool:
@@ -104,7 +112,7 @@ class Trial:
         other_rows: of the store, images of other classes.
         others: those images.
         limits: of the run's images.
-        baseline: what covers a pattern.
+        baseline: what covers a pattern; None means what the class's images without it show there, on the mean.
     """
 
     model: Model
@@ -116,7 +124,7 @@ class Trial:
     other_rows: tuple[int, ...]
     others: Images
     limits: tuple[float, float]
-    baseline: Baseline
+    baseline: Baseline | None
 
     def __call__(self, suspect: Suspect, stability: float = float("nan")) -> Finding:
         """Paste the pattern and its opposite; the group that has what turns more is the one that is reported."""
@@ -126,7 +134,7 @@ class Trial:
         turned, opposite = (each.shares[1] - each.shares[0] for each in (pasted, reversed_))
         if opposite > turned:  # the group is the one without the pattern
             members, d, turned, opposite, pasted = ~members, -d, opposite, turned, reversed_
-        own = self.images[members]
+        own, rest = self.images[members], self.images[~members].mean(axis=0)
         return Finding(
             label=self.label,
             rows=tuple(row for row, inside in zip(self.rows, members, strict=True) if inside),
@@ -138,19 +146,22 @@ class Trial:
             opposite=opposite,
             kept=(self._share(own), self._share(self._within(own - d))),
             pasted=pasted,
-            covered=self._covered(np.abs(d).max(axis=-1) > 0),
+            covered=self._covered(np.abs(d).max(axis=-1) > 0, rest),
             stability=stability,
             seen_in=suspect.seen_in,
+            means=(own.mean(axis=0), rest),
+            limits=self.limits,
         )
 
     def _pasted(self, before: np.ndarray, d: Images) -> Change:
         after = best(self.model, self._within(self.others + d))
         return Change(self.other_rows, self.column, before, after)
 
-    def _covered(self, region: Bool[np.ndarray, "*space"]) -> Change | None:
-        if region.all():
+    def _covered(self, region: Bool[np.ndarray, "*space"], rest: Images) -> Change | None:
+        baseline = Image(rest) if self.baseline is None else self.baseline
+        if region.all() and isinstance(baseline, Filling):
             return None
-        after = best(self.model, covered(self.images, region, self.baseline))
+        after = best(self.model, covered(self.images, region, baseline))
         return Change(self.rows, self.column, self.best, after)
 
     def _share(self, images: Images) -> float:

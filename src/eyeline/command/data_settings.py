@@ -5,10 +5,6 @@ from pathlib import Path
 
 from eyeline.baseline import Baseline
 from eyeline.errors import InputError
-from eyeline.filling import SurroundingMean
-
-AROUND = SurroundingMean()
-"""What covers a mark: nothing of it shines through."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +67,15 @@ class Auditing:
         region: where evidence belongs: a share of the middle, as 0.5, or a picture that is white there.
         images: where the images are, if not where they were.
         seed: of the images that are drawn where a class has many.
-        baseline: what covers a pattern.
+        baseline: what covers a pattern. Left out: what the class's images without it show there, on the mean.
         limit: rows that are listed for each finding.
-        out: write everything that was found to this .json too.
+        out: write what was found to this .html too, a report with pictures, or all figures to a .json.
     """
 
     region: str | None = None
     images: str | None = None
     seed: int = 0
-    baseline: Baseline = AROUND
+    baseline: Baseline | None = None
     limit: int = 8
     out: Path | None = None
 

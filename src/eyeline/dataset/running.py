@@ -143,6 +143,7 @@ def run(
                 target,
                 held.manifest.chunk,
                 "windows" in held.names,
+                held.manifest.image,
             )
             told = _filled(held, given, work, opener, pool or here(opened))
         finally:

@@ -35,12 +35,14 @@ class Work:
         target: as for `explain`, or "label".
         chunk: images in each.
         sweep: whether the windows' scores are kept.
+        image: shape that every image must have, (*space, channels).
     """
 
     method: Any
     target: object
     chunk: int
     sweep: bool
+    image: tuple[int, ...]
 
     def __call__(self, model: Model, source: Source, rows: tuple[int, ...]) -> Block:
         """Explain the images of some rows, at most a chunk.
@@ -54,7 +56,7 @@ class Work:
             try:
                 given, digest = source.read(row)
                 digests[place] = np.frombuffer(digest, dtype=np.uint8)
-                found[place] = opened(model, given)
+                found[place] = self._shaped(opened(model, given))
             except Error as error:
                 said[place] = str(error)
         items = [source.items[row] for row in rows]
@@ -66,6 +68,19 @@ class Work:
                 arrays[name][place] = values[row]
         status = np.array([DONE if place in made else REFUSED for place in range(len(rows))], dtype=np.uint8)
         return Block(rows, status, digests, stamps, arrays, tuple(said), fell_back)
+
+    def _shaped(self, batch: Batch) -> Batch:
+        """Return an image of the run's shape.
+
+        Raises:
+            InputError: it has another.
+        """
+        if batch.images.shape[1:] != self.image:
+            raise InputError(
+                f"images of one run must share one shape, {self.image}, but {batch.names[0]!r} has "
+                f"{batch.images.shape[1:]}. Pass input_size= when loading the model."
+            )
+        return batch
 
     def _explained(
         self, model: Model, found: dict[int, Batch], items: list[Item], said: list[str]

@@ -31,23 +31,18 @@ class Report:
         """Return the page's HTML."""
         # "<" is spelled out: no name, whatever it holds, can end the element that the data stand in.
         data = json.dumps(self._gathered.payload(), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-        script, style = _part("common.js") + _part("page.js"), _part("page.css")
-        policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+        script, style = part("common.js") + part("page.js"), part("page.css")
+        policy = f"default-src 'none'; img-src data:; style-src '{digest(style)}'; script-src '{digest(script)}'"
         parts = {"POLICY": policy, "STYLE": style, "SCRIPT": script, "DATA": data}
-        text = _part("page.html")
-        for name, part in parts.items():
+        text = part("page.html")
+        for name, each in parts.items():
             before, _, after = text.partition(f"@{name}@")
-            text = before + part + after
+            text = before + each + after
         return text
 
     def write(self, path: str | Path) -> Path:
         """Write the page to a file; errors as those of `report`."""
-        target = Path(path)
-        if target.suffix.lower() not in (".html", ".htm"):
-            raise InputError(
-                f"the report's name must end in .html, but got {target.name!r}. "
-                f"Pass {target.with_suffix('.html').name!r}."
-            )
+        target = named(path)
         text = self.text()
         with writing(target) as file:
             file.write(text.encode("utf-8"))
@@ -93,10 +88,26 @@ def _of(attributions: Attribution | Sequence[Attribution]) -> Report:
     return made
 
 
-def _digest(text: str) -> str:
+def named(path: str | Path) -> Path:
+    """Return the path of a report.
+
+    Raises:
+        InputError: it does not end in .html.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise InputError(
+            f"the report's name must end in .html, but got {target.name!r}. Pass {target.with_suffix('.html').name!r}."
+        )
+    return target
+
+
+def digest(text: str) -> str:
+    """Return what a page's policy lets a script or a style be known by."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}"
 
 
 @cache
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """Return one of the page's files."""
     return files("eyeline.page").joinpath(name).read_text(encoding="utf-8")

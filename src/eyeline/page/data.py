@@ -75,14 +75,12 @@ def payload(attributions: Sequence[Attribution]) -> Record:
 
 def _image(attribution: Attribution, index: int) -> Record:
     pixels, notes = visible(attribution.images[index])
-    held = io.BytesIO()
-    Image.fromarray(to_bytes(pixels)).save(held, format="PNG", optimize=True)
     best = np.argsort(-attribution.scores[index], kind="stable")[:TOP]
     return {
         "name": plain(attribution.names[index]),
         "rows": pixels.shape[0],
         "columns": pixels.shape[1],
-        "picture": base64.b64encode(held.getvalue()).decode("ascii"),
+        "picture": encoded(Image.fromarray(to_bytes(pixels))),
         "notes": notes,
         "unit": attribution.unit,
         "predictions": [_prediction(attribution, index, int(each)) for each in best],
@@ -185,6 +183,13 @@ def _told(provenance: Record) -> list[tuple[str, str]]:
         else:
             lines.append((key, plain(", ".join(map(str, value)) if isinstance(value, list) else str(value))))
     return lines
+
+
+def encoded(picture: Image.Image, kind: str = "PNG") -> str:
+    """Return a picture as base64 of a PNG, or of a JPEG."""
+    held = io.BytesIO()
+    picture.save(held, format=kind, optimize=True, **({"quality": 88} if kind == "JPEG" else {}))
+    return base64.b64encode(held.getvalue()).decode("ascii")
 
 
 def numbers(values: np.ndarray, kind: str) -> str:
