@@ -186,6 +186,9 @@ def test_a_region_with_room_about_it_closes_its_gaps():
     expected = np.zeros((28, 28), dtype=bool)
     expected[9:16, 9:16] = True
     np.testing.assert_array_equal(around(chequered), expected)
+    at_the_edge, expected = np.roll(chequered, 12, axis=1), np.zeros((28, 28), dtype=bool)
+    expected[9:16, 21:28] = True
+    np.testing.assert_array_equal(around(at_the_edge), expected)
 
 
 def test_the_command_writes_the_report_and_looks_at_its_name_first(tmp_path, capsys, monkeypatch):

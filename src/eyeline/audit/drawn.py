@@ -104,8 +104,10 @@ def thumbnail(colours: RGB) -> str:
 def around(region: Bool[np.ndarray, "rows columns"]) -> Bool[np.ndarray, "rows columns"]:
     """Return a region with a little room about it and its gaps closed, so that its outline hides nothing of it."""
     width = max(1, max(region.shape) // 56)
-    wide = wider(wider(region, 2 * width, 0), 2 * width, 1)
-    return np.asarray(~wider(wider(~wide, width, 0), width, 1))
+    wide = np.pad(region, 3 * width)  # so that it is as wide at the image's edge as elsewhere
+    wide = wider(wider(wide, 2 * width, 0), 2 * width, 1)
+    inner = slice(3 * width, -3 * width)
+    return np.asarray(~wider(wider(~wide, width, 0), width, 1)[inner, inner])
 
 
 def outline(region: Bool[np.ndarray, "rows columns"]) -> str:

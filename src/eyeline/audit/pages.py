@@ -64,17 +64,7 @@ def report(found: Audit, store: Store, model: Model, path: str | Path, *, images
 
 def page(found: Audit, store: Store, model: Model, *, images: object = None) -> str:
     """Return the HTML of a report; errors as those of `report`."""
-    size = store.manifest.image
-    if len(size) != 3:
-        raise UnsupportedError(
-            f"a report must be of pictures with two spatial axes, but the store's images have {len(size) - 1}. "
-            "Write the audit as .json."
-        )
-    if size[-1] not in (1, 3):
-        raise InputError(
-            f"a report must be of pictures with 1 or 3 channels, but the store's images have {size[-1]}. "
-            "Write the audit as .json."
-        )
+    _check(store)
     known, drawn = labelled(store), Drawn(store, model, source_of(store, images))
     pages = Pages(found, known, drawn)
     body = "\n".join((_shortcuts(found, pages), _rest(found, pages), _classes(found, store, pages)))
@@ -95,12 +85,7 @@ def page(found: Audit, store: Store, model: Model, *, images: object = None) -> 
 {_verdict(found, store, known)}
 </header>
 <main>
-<section aria-labelledby="reading">
-<h2 id="reading">How to read the pictures</h2>
-<p>Each image stands beside its map, which is drawn over the image in grey. {_colours(drawn)} The outline goes round the
-pixels of a pattern, or the region where evidence belongs.</p>
-{legend(drawn.key, drawn.bar(drawn.key.style, drawn.key.scale))}
-</section>
+{_reading(drawn)}
 {body}
 <section aria-labelledby="limits">
 <h2 id="limits">What this report cannot say</h2>
@@ -112,6 +97,21 @@ pixels of a pattern, or the region where evidence belongs.</p>
 </body>
 </html>
 """
+
+
+def _check(store: Store) -> None:
+    """Raise where the store's images are no pictures."""
+    size = store.manifest.image
+    if len(size) != 3:
+        raise UnsupportedError(
+            f"a report must be of pictures with two spatial axes, but the store's images have {len(size) - 1}. "
+            "Write the audit as .json."
+        )
+    if size[-1] not in (1, 3):
+        raise InputError(
+            f"a report must be of pictures with 1 or 3 channels, but the store's images have {size[-1]}. "
+            "Write the audit as .json."
+        )
 
 
 def _verdict(found: Audit, store: Store, known: Labelled) -> str:
@@ -140,10 +140,17 @@ def _verdict(found: Audit, store: Store, known: Labelled) -> str:
     )
 
 
-def _colours(drawn: Drawn) -> str:
+def _reading(drawn: Drawn) -> str:
+    """Say what the colours mean."""
+    words = "Red parts speak for what is explained: it loses when they are covered. Blue parts speak against it."
     if not drawn.key.supports:
-        return f"A number of the map is: {safe(drawn.key.quantity)}."
-    return "Red parts speak for what is explained: it loses when they are covered. Blue parts speak against it."
+        words = f"A number of the map is: {safe(drawn.key.quantity)}."
+    return f"""<section aria-labelledby="reading">
+<h2 id="reading">How to read the pictures</h2>
+<p>Each image stands beside its map, which is drawn over the image in grey. {words} The outline goes round the pixels
+of a pattern, or the region where evidence belongs.</p>
+{legend(drawn.key, drawn.bar(drawn.key.style, drawn.key.scale))}
+</section>"""
 
 
 def _shortcuts(found: Audit, pages: Pages) -> str:
