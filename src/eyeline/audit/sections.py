@@ -10,7 +10,8 @@ from eyeline.audit.evidence import share_outside
 from eyeline.audit.html import Card, Shot, counted, percent, region, safe, sheet, table
 from eyeline.audit.labelled import Labelled
 from eyeline.audit.means import MeanMaps
-from eyeline.audit.shortcuts import SEPARATED, TURNED, Finding
+from eyeline.audit.shortcuts import TURNED, Finding
+from eyeline.audit.suspects import SEPARATED
 from eyeline.limits import short
 
 GROUP, PASTED, FEW, WRONG = 12, 6, 6, 24
@@ -199,9 +200,9 @@ def figures(finding: Finding) -> list[tuple[str, str, str]]:
     """Return what was measured of a finding, with units and definitions."""
     pasted = "" if finding.pasted is None else f" of {len(finding.pasted.rows)}"
     rows = [
-        ("separation", short(finding.separation),
+        ("separation", f"{short(finding.separation)} in {finding.seen_in}",
          "distance of the group from the rest of its class along the pattern, over the sum of the two standard "
-         f"deviations; no unit. Below {SEPARATED:g} a group is no suspect."),
+         f"deviations; no unit. Below {SEPARATED[finding.seen_in]:g} a group is no suspect."),
         ("comes back", f"{finding.stability:.2f}",
          "agreement (adjusted Rand index) with what is found where half of the images are searched; 1: the same, "
          "0: chance"),
@@ -224,8 +225,8 @@ def figures(finding: Finding) -> list[tuple[str, str, str]]:
 
 def why_not(finding: Finding) -> str:
     """Say why a group is no shortcut."""
-    if finding.separation < SEPARATED:
-        return f"not set apart (separation {short(finding.separation)})"
+    if finding.separation < SEPARATED[finding.seen_in]:
+        return f"not set apart (separation {short(finding.separation)} in {finding.seen_in})"
     return f"the model does not use it (it turns {percent(finding.turned)}, its opposite {percent(finding.opposite)})"
 
 
