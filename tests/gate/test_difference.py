@@ -1,11 +1,14 @@
 """What changed between two checkpoints: by hand, by plain loops, and on models whose change is known."""
 
+from types import SimpleNamespace
+
 import laid
 import numpy as np
 import pytest
 import scipy.stats
 
 import eyeline
+from eyeline.dataset import rows
 from eyeline.dataset.items import Arrays, Item
 from eyeline.errors import InputError
 from eyeline.gate import diff, difference, twice
@@ -94,10 +97,17 @@ def test_the_loops_notice_maps_that_are_not_divided_by_their_size(tmp_path, monk
 def test_maps_are_read_in_parts(tmp_path, monkeypatch):
     (a, b), *_ = pair(tmp_path)
     whole = diff(a, b).table
-    monkeypatch.setattr(difference, "BYTES", 1)
+    monkeypatch.setattr(rows, "BYTES", 1)
     parts = diff(a, b).table
     for name in whole:
         np.testing.assert_array_equal(whole[name].astype(str), parts[name].astype(str))
+
+
+def test_maps_that_are_read_at_a_time_take_little_memory():
+    """A map of 512 x 512 numbers takes a mebibyte: 64 of them, in chunks of 2; of small ones as many as may be."""
+    sizes = (512, 512), (2, 2), (2**14, 2**14)
+    found = [rows.at_once(SimpleNamespace(manifest=laid.manifest(size, 3))) for size in sizes]
+    assert found == [64, rows.AT_ONCE, 2]
 
 
 def test_predictions_by_hand(tmp_path):

@@ -297,6 +297,7 @@ def test_the_command_compares_two_models_and_two_stores(command, tmp_path):
     )
     assert code == 0
     assert "6 predictions changed (100.0%)" in said
+    assert "second model: " in said
     assert (tmp_path / "worst.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "worst.html").read_text()
     assert "first model: occlusion" in page

@@ -66,7 +66,8 @@ def show(a: Store, b: Store, images: str | None, diffing: Diffing, say: Say, com
         InputError: stores that cannot be compared, a condition or a column that is not there.
     """
     found = gate.diff(a, b, region=region(diffing.region, a.manifest.image[:-1]))
-    for line in (*described(a), *found.lines()):
+    other = ", ".join(f"{key} {value}" for key, value in b.manifest.model.items())
+    for line in (*described(a), f"second model: {other}", *found.lines()):
         say(line)
     for name, reason in list(found.left_out.items())[:LEFT_OUT]:
         complain(f"{name}: left out: {reason}")

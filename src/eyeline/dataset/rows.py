@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ STATES = {0: "missing", DONE: "done", REFUSED: "refused"}
 
 AT_ONCE = 4096
 """Rows that are read at a time."""
+
+BYTES = 2**26
+"""Of maps that are read at a time, where a chunk is not larger."""
 
 Table = dict[str, np.ndarray]
 """Columns of one length."""
@@ -46,10 +50,17 @@ def tables(store: Store) -> Iterator[Table]:
 
 def blocks(store: Store) -> Iterator[tuple[int, int, Float[np.ndarray, "n *space"]]]:
     """Yield (start, stop, maps), some rows at a time in whole chunks; see `over_channels` for maps with channels."""
-    step = max(1, AT_ONCE // store.manifest.chunk) * store.manifest.chunk
+    step = at_once(store)
     for start in range(0, len(store.items), step):
         stop = min(start + step, len(store.items))
         yield start, stop, over_channels(store, np.asarray(store["maps"][start:stop]))
+
+
+def at_once(store: Store) -> int:
+    """Return how many rows are read at a time: whole chunks, whose maps take at most BYTES where one chunk does."""
+    manifest = store.manifest
+    rows = min(AT_ONCE, BYTES // (4 * math.prod(manifest.map)))
+    return max(1, rows // manifest.chunk) * manifest.chunk
 
 
 def over_channels(store: Store, maps: np.ndarray) -> Float[np.ndarray, "n *space"]:

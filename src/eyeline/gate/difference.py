@@ -8,15 +8,12 @@ import numpy as np
 
 from eyeline import target as targets
 from eyeline.audit.evidence import outside
-from eyeline.dataset.rows import Table, over_channels
+from eyeline.dataset.rows import Table, at_once, over_channels
 from eyeline.dataset.store import Store
 from eyeline.errors import InputError
 from eyeline.gate.labels import columns
 from eyeline.gate.pairs import paired
 from eyeline.metrics.similarity import distance, moved, rank_correlation
-
-BYTES = 2**26
-"""Of maps that are read at a time."""
 
 WORDS = ("image", "label", "predicted_a", "predicted_b", "prediction", "target")
 NUMBERS = ("row", "value_a", "value_b", "change", "distance", "moved", "rank")
@@ -129,9 +126,7 @@ def diff(a: Store, b: Store, *, region: object = None) -> Difference:
 
 def _parts(a: Store, rows: tuple[tuple[int, int], ...]) -> Iterator[tuple[tuple[int, int], ...]]:
     """Yield some rows at a time, whose maps take little memory."""
-    manifest = a.manifest
-    chunks = BYTES // (4 * int(np.prod(manifest.map)) * manifest.chunk)
-    step = max(1, chunks) * manifest.chunk
+    step = at_once(a)
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
 
