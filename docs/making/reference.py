@@ -20,12 +20,15 @@ from eyeline.methods import METHODS
 
 METHOD = """A method is a frozen dataclass: its fields are its settings, and calling it makes the maps. `explain` takes
 the name that stands in brackets."""
-CODES = "Exit codes: 0 done; 1 an image was refused, the others are done; 2 usage."
+CODES = """Exit codes: 0 done; 1 an image was refused and the others are done, or an audit or a gate found something;
+2 usage."""
 MODULES = {
     "pictures": ("Pictures and figures", ("eyeline.picture", "eyeline.plot")),
     "lecture_names": ("The lecture's names", ("eyeline.lecture",)),
     "metrics": ("Metrics", ("eyeline.metrics",)),
     "dataset": ("Runs over many images", ("eyeline.dataset.running", "eyeline.dataset.store")),
+    "audit": ("Audits of a run", ("eyeline.audit",)),
+    "gate": ("Two checkpoints, and a gate", ("eyeline.gate",)),
     "plan": ("What a run would take", ("eyeline.methods.planning",)),
     "models": ("What a model can do", ("eyeline.models.base",)),
     "errors": ("Errors", ("eyeline.errors",)),

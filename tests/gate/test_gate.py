@@ -216,6 +216,31 @@ def test_shortcuts_are_those_of_the_audit(run, monkeypatch):
     assert (found.measured, found.passed, found.images) == (1, False, ("0 (3 images)",))
 
 
+def test_a_network_that_takes_a_mark_for_its_class_does_not_pass(tmp_path):
+    """Half of class 1 has a mark; one model looks at it, its twin does not. Nothing stands in for the audit here."""
+    chance, count = np.random.default_rng(0), 120
+    labels, shapes = np.arange(count) % 3, chance.random((3, 8, 8), dtype=np.float32)
+    given = chance.random((count, 16, 16, 1), dtype=np.float32) * 0.2
+    given[:, 4:12, 4:12, 0] += shapes[labels] * (0.4 + 0.2 * chance.random((count, 1, 1), dtype=np.float32))
+    given[(labels == 1) & (np.arange(count) % 2 == 0), 1:4, 12:15] = 1
+
+    def model(weight):
+        def likeness(images):
+            found = np.einsum("nrc,krc->nk", images[:, 4:12, 4:12, 0], shapes - shapes.mean(axis=(1, 2), keepdims=True))
+            found[:, 1] += 2 * weight * images[:, 1:4, 12:15, 0].mean(axis=(1, 2))
+            return found
+
+        return eyeline.load(likeness, input_size=16, classes=("0", "1", "2"))
+
+    method = eyeline.Occlusion(window=4, stride=2, baseline=eyeline.Constant(0), batch=64, engine="full")
+    for weight, passed in ((4, False), (0, True)):
+        words = {"labels": labels.tolist(), "chunk": 40}
+        store = eyeline.run(model(weight), given, tmp_path / f"{weight}.zarr", method, "label", **words)
+        found = gate(store, GateLimits(most_shortcuts=0), model=model(weight), images=given)
+        assert found.passed == passed
+        assert kept(found)["most_shortcuts"].measured == (not passed)
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     (tmp_path / "halves.py").write_text(

@@ -30,7 +30,7 @@ from eyeline.models.load import load
 
 DIFFING_FLAGS = making.parameters({"": Diffing}, "The difference")
 GATING_FLAGS = making.parameters({"": Gating}, "The gate")
-GATE_FLAGS = making.parameters({"": GateLimits}, "Its limits")
+GATE_FLAGS = making.parameters({"": GateLimits}, "What must hold")
 OWNERS = {"gating": Gating, "limits": GateLimits, "check": Check, "marks": Limits}
 """Whose settings a file of limits may hold."""
 
