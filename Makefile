@@ -78,9 +78,10 @@ test-browser: .venv-browser/.ready
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -qq --yes chromium)
 	.venv-browser/bin/python -m pytest tests/browser
 
-# The pictures of docs/explorer.md.
+# The pictures of docs/explorer.md and docs/right_reason.md.
 screens: .venv-browser/.ready
 	.venv-browser/bin/python docs/make_screens.py
+	.venv-browser/bin/python docs/make_audit.py
 
 # Everything that the main environment can say. Ranks, examples of docs and README are among the tests.
 check: lint test

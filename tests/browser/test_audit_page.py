@@ -64,9 +64,9 @@ def opened(browser, path):
 
 def test_it_is_read_from_the_verdict_down(opened):
     page = opened()
-    assert page.locator(".verdict").text_content().startswith(f"Suspected shortcuts in 1 of 3 classes: {NASTY}.")
+    assert page.locator(".verdict").text_content().startswith(f"Suspected shortcuts in 1 of 3 classes: “{NASTY}”.")
     tops = [page.get_by_role("heading", name=name).bounding_box()["y"]
-            for name in ("1. ", "Right for the wrong reason", "Every class")]  # fmt: skip
+            for name in ("Suspected shortcut 1", "Right for the wrong reason", "Every class")]  # fmt: skip
     assert tops == sorted(tops)
     assert page.locator("b").count() == 0
     assert page.get_by_text("was cat, is now").count() == 1

@@ -61,12 +61,12 @@ def test_the_worst_comes_first_and_nothing_is_asked_of_a_network(marked):
     text, found = marked
     page = Reader(text)
     assert page.headings[:3] == ["Is the model right for the right reason?", "How to read the pictures",
-                                 "1. 1: suspected shortcut"]  # fmt: skip
+                                 "Suspected shortcut 1: “1”"]  # fmt: skip
     assert page.headings.index("What to do") < page.headings.index("Right for the wrong reason")
     assert page.headings.index("Every class") > page.headings.index("Groups that were tested and are no shortcut")
-    assert "Suspected shortcuts in 1 of 3 classes: 1." in text
+    assert "Suspected shortcuts in 1 of 3 classes: “1”." in text
     assert "12 of 20 images. First those" in text
-    assert f"{100 * found.shortcuts[0].turned:.3g} % more of them “1”" in text
+    assert f"{100 * found.shortcuts[0].turned:.3g} % of them into “1”" in text
     assert all(each.startswith(("data:image/png;base64,", "#")) for each in page.addresses)
     assert "default-src &#x27;none&#x27;" in text or "default-src 'none'" in text
     assert all(each["alt"] for each in page.pictures)
@@ -93,7 +93,7 @@ def test_the_pictures_are_the_images(marked):
 def test_a_clean_run_says_that_this_proves_nothing(tmp_path):
     text, _ = made(tmp_path, given=pictures(mark=False))
     assert "No shortcut was found in 3 classes. That does not prove that there is none." in text
-    assert "suspected shortcut" not in text
+    assert "Suspected shortcut" not in text
     assert "no region was given" in text
 
 
@@ -204,7 +204,7 @@ def test_the_command_writes_the_report_and_looks_at_its_name_first(tmp_path, cap
         return left.value.code
 
     assert command("--out", tmp_path / "audit.html") == 1
-    assert "1. 1: suspected shortcut" in (tmp_path / "audit.html").read_text(encoding="utf-8")
+    assert "Suspected shortcut 1: “1”" in (tmp_path / "audit.html").read_text(encoding="utf-8")
     assert "maps in" not in capsys.readouterr().out
     monkeypatch.setattr("eyeline.command.audits.STABLE", -1)
     command()

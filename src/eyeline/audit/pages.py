@@ -30,8 +30,7 @@ NEXT = (
 
 CANNOT = (
     "A mark that all images of a class have is no group within it: only a region can show it.",
-    "Marks that move or turn freely have no pixels of their own, and a mark on pictures whose ground varies as much as "
-    "the mark does is not set apart; the clusters of the maps may still show it.",
+    "Marks that move or turn freely have no pixels of their own; the clusters of the maps may still show them.",
     "A mark on fewer than one in twenty images of a class, or on fewer than five, is too rare.",
     "That nothing was found does not prove that there is nothing.",
 )
@@ -118,12 +117,12 @@ def _verdict(found: Audit, store: Store, known: Labelled) -> str:
     """Say on top what was found."""
     marked = list(dict.fromkeys(each.label for each in found.shortcuts))
     count = len(known.classes)
-    head = f"Suspected shortcuts in {len(marked)} of {count} classes: {', '.join(marked)}."
+    head = f"Suspected shortcuts in {len(marked)} of {count} classes: {', '.join(f'“{each}”' for each in marked)}."
     if not marked:
         head = f"No shortcut was found in {count} classes. That does not prove that there is none."
     lines = [
-        f"{each.label}: {len(each.rows)} images share a pattern. Put on images of other classes, it makes "
-        f"{percent(each.turned)} more of them “{each.label}”."
+        f"“{each.label}”: {len(each.rows)} images share a pattern. Put on images of other classes, it turns "
+        f"{percent(each.turned)} of them into “{each.label}”."
         for each in found.shortcuts[:SHORTCUTS]
     ]
     if found.outside is not None:

@@ -32,7 +32,7 @@ class Pages:
         """Return one shortcut: in words, the pattern, the group, what pasting did, and the figures."""
         name = self._outlined(around(finding.region))
         return f"""<section aria-labelledby="shortcut-{place}">
-<h2 id="shortcut-{place}">{place}. {safe(finding.label)}: suspected shortcut</h2>
+<h2 id="shortcut-{place}">Suspected shortcut {place}: “{safe(finding.label)}”</h2>
 <p>{safe(said(finding))}</p>
 <h3>The pattern</h3>
 {self._pattern(finding, name)}
@@ -185,14 +185,14 @@ def said(finding: Finding) -> str:
     words = (
         f"{len(finding.rows)} images, {percent(finding.share)} of those of “{finding.label}” that were looked at, "
         f"share a pattern within rows {rows[0]} to {rows[-1]} and columns {columns[0]} to {columns[-1]}. Put on "
-        f"{others}images of other classes, it makes {percent(finding.turned)} more of them “{finding.label}”."
+        f"{others}images of other classes, it turns {percent(finding.turned)} of them into “{finding.label}”."
     )
     if finding.covered is None:
         return words
     (before, after), group = finding.covered.shares, finding.covered.among(finding.rows).shares
     return (
-        f"{words} With its pixels covered in every image, {percent(after)} of the class are right instead of "
-        f"{percent(before)}, and {percent(group[1])} of the group instead of {percent(group[0])}."
+        f"{words} With its pixels covered in every image, {percent(after)} of the class are right ({percent(before)} "
+        f"before), and {percent(group[1])} of the group ({percent(group[0])} before)."
     )
 
 
