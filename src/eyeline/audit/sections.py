@@ -48,14 +48,14 @@ class Pages:
         """Return groups that were tested and are no shortcut."""
         if not findings:
             return "<p>No other group was set apart from its class.</p>"
-        parts = []
-        for finding in findings[:shown]:
+        parts, order = [], sorted(findings, key=lambda each: -each.separation / SEPARATED[each.seen_in])
+        for finding in order[:shown]:
             name = self._outlined(around(finding.region))
             head = f"{finding.label}, {len(finding.rows)} images: {why_not(finding)}"
             inner = f"{self._pattern(finding, name)}{self._group(finding, name, FEW)}{table(figures(finding))}"
             parts.append(f"<details><summary>{safe(head)}</summary>{inner}</details>")
-        left = f"<p class='faint'>{counted(shown, len(findings), 'groups')} shown.</p>" if len(findings) > shown else ""
-        return "".join(parts) + left
+        words = f"{counted(shown, len(findings), 'groups')}, those first that are set apart most clearly:"
+        return f"<p>{words}</p>{''.join(parts)}"
 
     def wrong_reason(self) -> str:
         """Return images that are right with most of their evidence outside the region, the worst first."""
