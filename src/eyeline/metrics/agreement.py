@@ -62,7 +62,7 @@ class BaselineAgreement:
     Near 1: what the map says does not hang on what the pixels are compared with. A low value does not make the map
     wrong: it answers "compared with this baseline", and another one is another question. Higher is better.
 
-    The method of this name, `eyeline.BaselineAgreement`, makes a map, the mean over baselines; this is a number for a map.
+    The method of this name, `eyeline.BaselineAgreement`, makes a map, the mean over baselines; this is a number.
 
     Args:
         baselines: others than the map's own, which is passed over.
