@@ -10,7 +10,7 @@ MAIN        = .venv/bin/python
 KERAS_TESTS = tests/test_keras.py tests/test_keras_graph.py tests/test_keras_layers.py tests/test_hostile_keras.py tests/test_lite0_frameworks.py \
               tests/test_every_framework.py tests/test_lecture.py
 
-.PHONY: demo explorer lecture test test-tensorflow test-jax test-peers test-keras-peers test-browser check lint format \
+.PHONY: demo explorer lecture test test-tensorflow test-jax test-ray test-peers test-keras-peers test-browser check lint format \
         docs pictures screens bench bench-engine clean
 
 # A virtual environment in the target's folder, eyeline editable in it; torch first, so that the chosen build is kept.
@@ -36,6 +36,7 @@ endef
                                  -e '.[torch,keras,run,demo]' --group test
 .venv-peers/.ready:      alone = torchvision==0.29.2 timm==1.0.31 saliency==0.2.1 monai==1.6.1 zennit==0.5.1 quantus==0.6.0 \
                                  grad-cam==1.5.7 ttach==0.0.3
+.venv-ray/.ready:        wants = -e '.[torch,ray]' --group test
 .venv-docs/.ready:       wants = -e '.[torch,demo]' --group docs
 .venv-browser/.ready:    wants = playwright axe-playwright-python -e '.[app,audit]' --group test
 # What xplique asks for would change versions; these are what its methods use.
@@ -44,7 +45,7 @@ endef
                                   --group test
 .venv-keras-peers/.ready: alone = xplique==2.0.2 tf-explain==0.3.1 tf-keras-vis==0.8.7
 
-ENVIRONMENTS = .venv .venv-tensorflow .venv-jax .venv-peers .venv-browser .venv-docs .venv-keras-peers
+ENVIRONMENTS = .venv .venv-tensorflow .venv-jax .venv-peers .venv-ray .venv-browser .venv-docs .venv-keras-peers
 $(ENVIRONMENTS:%=%/.ready): pyproject.toml constraints.txt $(NATIVE)
 	$(install)
 
@@ -66,6 +67,10 @@ test-tensorflow: .venv-tensorflow/.ready
 
 test-jax: .venv-jax/.ready
 	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest $(KERAS_TESTS)
+
+# Runs on a cluster of two nodes, which this machine plays.
+test-ray: .venv-ray/.ready
+	.venv-ray/bin/python -m pytest tests/on_ray
 
 test-peers: .venv-peers/.ready
 	.venv-peers/bin/python -m pytest tests/peers

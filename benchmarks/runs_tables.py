@@ -8,6 +8,8 @@ BARS = {"faster": 5.0, "share": 0.05}
 def blocks(record: dict[str, Any]) -> dict[str, str]:
     """Text by the name of its marker."""
     runs, machine = record["runs"], record["machine"]
+    if "cluster" in runs:
+        return {"cluster": cluster(runs["cluster"], machine)}
     rows = [("what", "figure", "bar", "load")]
     if "speed" in runs:
         speed = runs["speed"]
@@ -44,6 +46,17 @@ def blocks(record: dict[str, Any]) -> dict[str, str]:
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     head = f"{machine['processor']}, {machine['cores']} cores, 1 thread; `python benchmarks/runs.py`"
     return {"runs": "\n".join([head, "", lines[0], "|" + " --- |" * 4, *lines[1:], ""])}
+
+
+def cluster(found: dict[str, Any], machine: dict[str, Any]) -> str:
+    """What a chunk costs on Ray beside the same one here."""
+    head = f"{machine['processor']}, one core for everything, load {found['load']:.1f}; `python benchmarks/cluster.py`"
+    lines = [head, "", "| a chunk's maps | here, ms | of it writing | on Ray, ms | Ray adds |", "|" + " --- |" * 5]
+    for side, each in found["maps"].items():
+        figures = [f"{1000 * each[key]:.1f}" for key in ("here", "write", "ray")]
+        figures += [f"{1000 * (each['ray'] - each['here']):.1f}"]
+        lines += [f"| {found['chunk']} of {side} x {side}, {each['megabytes']:.2g} MB | " + " | ".join(figures) + " |"]
+    return "\n".join([*lines, f"| until the first chunk is begun | | | {found['start']:.1f} s | |", ""])
 
 
 def missed(record: dict[str, Any]) -> list[str]:

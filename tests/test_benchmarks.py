@@ -17,6 +17,7 @@ PAGES = {
     "full_path": ("docs/benchmarks.md",),
     "engine": ("docs/benchmarks.md", "README.md"),
     "runs": ("docs/datasets.md",),
+    "cluster": ("docs/datasets.md",),
     "planted": ("docs/right_reason.md",),
 }
 CASES = [(record, page) for record, pages in PAGES.items() for page in pages]

@@ -114,6 +114,32 @@ def test_the_command_says_what_was_refused(tmp_path, capsys):
     assert "image 1: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--ray", "nowhere"], "--ray must be local, auto or HOST:PORT, but got 'nowhere'"),
+        (["--ray", "127.0.0.1:1"], "a Ray cluster must answer at '127.0.0.1:1', but none does"),
+        (["--cores", "0.5"], "--cores must come with --ray"),
+        (["--workers", "0"], "--workers must be above 0, but got 0"),
+    ],
+)
+def test_who_computes_is_said_in_words_that_make_sense(tmp_path, capsys, words, match):
+    np.save(tmp_path / "some.npy", many.images(3))
+    store = tmp_path / "maps.zarr"
+    assert command("run", "many:scores", tmp_path / "some.npy", "--store", store, *words) == 2
+    assert match in " ".join(capsys.readouterr().err.split())
+    assert not store.exists()
+
+
+def test_the_command_computes_in_processes(tmp_path, capsys):
+    np.save(tmp_path / "some.npy", many.images(4))
+    words = ["--window", "4", "--baseline", "constant:0", "--input-size", many.SIDE, "--chunk", 2, "--workers", 2]
+    assert command("run", "many:scores", tmp_path / "some.npy", "--store", tmp_path / "maps.zarr", *words) == 0
+    said = capsys.readouterr().out
+    assert "4 images explained" in said
+    assert "threads 1" in said
+
+
 def test_without_zarr_the_pip_line_is_said(tmp_path):
     code = (
         "import sys; sys.modules['zarr'] = None; import many, eyeline\n"

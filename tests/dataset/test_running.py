@@ -213,6 +213,15 @@ def test_other_kernels_and_versions_are_noticed(whole, monkeypatch):
         many.run(whole.path, many.images(14))
 
 
+def test_a_framework_that_is_not_torch_is_told_its_threads_too(tmp_path):
+    code = (
+        "import sys, many; store = many.run(sys.argv[1], many.images(2), model='many:scores', threads=1)\n"
+        "assert 'torch' not in sys.modules; print(store.manifest.threads)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.zarr"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1"]
+
+
 def test_threads_are_one_where_several_compute_and_are_held_to(tmp_path):
     store = many.run(tmp_path / "maps.zarr", many.images(3), workers=2, model="many:scores")
     assert store.manifest.threads == 1

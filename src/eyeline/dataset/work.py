@@ -177,8 +177,10 @@ def limit_threads(count: int) -> None:
 
 def threads() -> int:
     """Return how many threads this process computes with."""
-    torch = sys.modules.get("torch")
-    return int(torch.get_num_threads()) if torch is not None else os.cpu_count() or 1
+    torch, told = sys.modules.get("torch"), os.environ.get("OMP_NUM_THREADS", "")
+    if torch is not None:
+        return int(torch.get_num_threads())
+    return int(told) if told.isdecimal() else os.cpu_count() or 1
 
 
 def fixed(method: Any, engine: str, batch: int) -> Any:
