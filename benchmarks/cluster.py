@@ -27,8 +27,8 @@ CHUNKS = (10, 110)
 CHUNK = 20
 
 
-def timed(side: int, chunks: int, ray: bool) -> tuple[float, float]:
-    """Seconds of a run, and those of its writing."""
+def timed(side: int, chunks: int, ray: bool) -> tuple[float, float, float]:
+    """Seconds of a run, those of its writing, and those of a processor that this process took."""
     import eyeline
     from eyeline.dataset import cluster
     from eyeline.dataset.store import Store
@@ -44,13 +44,14 @@ def timed(side: int, chunks: int, ray: bool) -> tuple[float, float]:
     method = eyeline.Occlusion(window=side, stride=side, baseline=eyeline.Constant(0), batch=CHUNK)
     Store.write = counted  # type: ignore[method-assign]
     told: list[Any] = []
+    used = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         eyeline.run(
             lambda given: given.mean(axis=(1, 2)), images, Path(folder) / "maps.zarr", method, chunk=CHUNK, threads=1,
             input_size=(side, side), pool=cluster("local", workers=1) if ray else None, tell=told.append,
         )  # fmt: skip
     Store.write = write  # type: ignore[method-assign]
-    return told[0].seconds, spent[0]
+    return told[0].seconds, spent[0], time.process_time() - used
 
 
 def measured(rounds: int) -> dict[str, Any]:
@@ -64,11 +65,11 @@ def measured(rounds: int) -> dict[str, Any]:
             more = np.array([np.subtract(times[CHUNKS[1], ray], times[CHUNKS[0], ray]) for ray in (False, True)])
             more /= CHUNKS[1] - CHUNKS[0]
             starts.append(times[CHUNKS[0], True][0] - times[CHUNKS[0], False][0])
-            each.append((more[0, 0], more[1, 0], more[0, 1]))
-        here, ray, writing = np.median(each, axis=0).tolist()
+            each.append((more[0, 0], more[0, 1], more[1, 0], more[1, 2]))
+        here, writing, ray, own = np.median(each, axis=0).tolist()
         megabytes = CHUNK * side * side * 4 / 1e6
-        found["maps"][str(side)] = {"here": here, "ray": ray, "write": writing, "megabytes": megabytes}
-        report(f"{side}: a chunk takes {here:.4f} s here, {ray:.4f} s on Ray; {writing:.4f} s of it writing")
+        found["maps"][str(side)] = {"here": here, "write": writing, "ray": ray, "own": own, "megabytes": megabytes}
+        report(f"{side}: a chunk takes {here:.4f} s here, {ray:.4f} s on Ray; {writing:.4f} s writing, {own:.4f} s own")
     return found | {"start": float(np.median(starts))}
 
 
