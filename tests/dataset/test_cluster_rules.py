@@ -81,7 +81,7 @@ def given(tmp_path, monkeypatch):
     """What a process of a cluster gets, and nothing that Ray must answer."""
     monkeypatch.setattr("eyeline.dataset.node._address", lambda: "10.0.0.7")
     store = many.run(tmp_path / "maps.zarr", many.images(4))
-    work = Work(replace(many.METHOD), None, 4, False)
+    work = Work(many.METHOD, None, 4, False, store.manifest.image)
     opener = Opener(many.scores, {"input_size": many.SIDE})
     return kit(work, opener, source(many.images(4)), store.manifest, pickle.dumps)
 
