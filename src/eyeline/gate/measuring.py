@@ -11,7 +11,7 @@ from eyeline.dataset.store import DONE, Store
 from eyeline.errors import InputError
 from eyeline.gate.difference import Difference
 from eyeline.gate.kept import Kept, at_most
-from eyeline.gate.labels import columns
+from eyeline.gate.labels import best, columns
 from eyeline.gate.limits import GateLimits
 from eyeline.gate.shown import attribution
 from eyeline.methods.progress import progress
@@ -94,9 +94,9 @@ class Measuring:
         rows, known = rows[known >= 0], known[known >= 0]
         if not len(rows):
             raise InputError("least_accuracy must have labels, but no image of the store has one. Leave it out.")
-        best = np.asarray(self.store["scores"].oindex[rows]).argmax(axis=1)
-        wrong = tuple(self.store.items[row].name for row in rows[best != known])
-        share = float((best == known).mean())
+        right = best(self.store)[rows] == known
+        wrong = tuple(self.store.items[row].name for row in rows[~right])
+        share = float(right.mean())
         what = f"share of {len(rows)} labelled images that are right"
         return Kept("least_accuracy", what, share, limit, share >= limit, wrong)
 
