@@ -24,7 +24,7 @@ from eyeline import cli
 from eyeline.attribution import Attribution
 from eyeline.baseline import Blur, Constant
 from eyeline.command import flags as making
-from eyeline.command import places
+from eyeline.command import places, printed
 from eyeline.command import rows as table
 from eyeline.command import run as running
 from eyeline.command import words as wording
@@ -664,8 +664,8 @@ def test_names_are_printed_as_they_are_and_never_acted_on(folder, run):
 
 
 def test_names_that_are_no_text_are_spelled_out():
-    assert wording.printable("a\udcff\n\x07b") == "a\\udcff\\n\\x07b"
-    assert wording.printable("Zürich 猫 [bold]") == "Zürich 猫 [bold]"
+    assert printed.printable("a\udcff\n\x07b") == "a\\udcff\\n\\x07b"
+    assert printed.printable("Zürich 猫 [bold]") == "Zürich 猫 [bold]"
 
 
 def test_two_images_of_one_name_do_not_overwrite_each_other(folder, run):

@@ -9,8 +9,8 @@ import typer
 from rich.markup import escape
 
 from eyeline.command import flags as making
+from eyeline.command.printed import printable
 from eyeline.command.settings import Opening
-from eyeline.command.words import printable
 from eyeline.errors import Error
 from eyeline.methods import METHODS, PRESETS
 

@@ -47,11 +47,6 @@ def finding(attribution: Attribution, i: int) -> Finding:
     )
 
 
-def printable(text: object) -> str:
-    """Return the text with everything that a terminal would act on spelled out."""
-    return "".join(each if each.isprintable() else _spelled(each) for each in str(text))
-
-
 def number(value: float, unit: Unit) -> str:
     """Write a value with its unit; probabilities in points, as they add and subtract."""
     return f"{value:.3g} {'of probability' if unit == 'probability' else unit}"
@@ -71,10 +66,6 @@ def place(box: Box, size: tuple[int, ...]) -> str:
         if span.stop - span.start < length
     ]
     return " ".join(said).replace("middle middle", "centre") or "the whole image"
-
-
-def _spelled(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def _score(attribution: Attribution, i: int) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from eyeline.colour import to_bytes
-from eyeline.command.words import Finding, printable
+from eyeline.command.printed import printable
+from eyeline.command.words import Finding
 from eyeline.limits import short
 from eyeline.picture.legend import Legend
 from eyeline.window import Box

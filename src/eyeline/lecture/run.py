@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from eyeline import picture
 from eyeline._files import writing
 from eyeline.colour import to_bytes
-from eyeline.command.words import printable
+from eyeline.command.printed import printable
 from eyeline.lecture import load_data, network, red_overlay
 from eyeline.lecture.data import Data
 from eyeline.lecture.drawn import PARTS
