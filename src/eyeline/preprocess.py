@@ -31,6 +31,16 @@ def _worded(numbers: tuple[float, ...]) -> str:
     return words[0] if len(set(words)) == 1 else f"({', '.join(words)})"
 
 
+def _rows(values: np.ndarray) -> np.ndarray:
+    """Lay the pixels of a row side by side: numpy is quick along an axis that is long."""
+    return values.reshape(*values.shape[:-2], -1)
+
+
+def _row(numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Repeat one number, or one per channel, for all pixels of such a row."""
+    return np.tile(np.broadcast_to(numbers, shape[-1]), shape[-2])
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """What the network was fed while it was trained: `model input = (image * scale - mean) / std`.
@@ -89,15 +99,17 @@ class Preprocess:
             InputError: the images have another number of channels than mean and std.
         """
         self._check(images.shape[-1])
-        scaled = images * np.float32(self.scale)
-        scaled -= np.array(self.mean, dtype=np.float32)
-        scaled /= np.array(self.std, dtype=np.float32)
+        scaled = np.multiply(images, np.float32(self.scale), order="C")
+        rows = _rows(scaled)
+        rows -= _row(np.array(self.mean, dtype=np.float32), images.shape)
+        rows /= _row(np.array(self.std, dtype=np.float32), images.shape)
         return scaled
 
     def pull(self, gradients: Images) -> Images:
         """Turn gradients by the network's input, channels last, into gradients by image: times `scale / std`."""
         self._check(gradients.shape[-1])
-        return gradients * (self.scale / np.array(self.std)).astype(np.float32)
+        factors = (self.scale / np.array(self.std)).astype(np.float32)
+        return np.asarray((_rows(gradients) * _row(factors, gradients.shape)).reshape(gradients.shape))
 
     def affine(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return one factor and one summand per channel: the network's input is `image * factor + summand`."""

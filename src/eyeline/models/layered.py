@@ -115,8 +115,10 @@ def choose(layers: Sequence[Layer], name: str | None, model: str) -> Layer:
         raise InputError(f"layer must be a name, but got {name!r}. {LISTED}")
     if name is None:
         return _last(layers, model)
-    mapped = [each.name for each in layers if each.mapped]
     found = next((each for each in layers if each.name == name), None)
+    if found is not None and found.mapped:
+        return found
+    mapped = [each.name for each in layers if each.mapped]
     if found is None:
         known = nearest(name, mapped or [each.name for each in layers])
         raise InputError(f"layer must be one of the model's, but got {name!r} ({model}). {known} {LISTED}")
@@ -125,11 +127,9 @@ def choose(layers: Sequence[Layer], name: str | None, model: str) -> Layer:
             f"layer must run once for an image, but {name!r} runs {found.runs} times ({model}). "
             f"Name another, for example one inside it or around it. {LISTED}"
         )
-    if not found.space:
-        gives = f"gives {found.shape}" if found.shape else "does not give one array of numbers"
-        out = f"The last that has them is {mapped[-1]!r}." if mapped else "No layer of this model has them."
-        raise InputError(f"layer must have the image's spatial axes, but {name!r} {gives} ({model}). {out} {LISTED}")
-    return found
+    gives = f"gives {found.shape}" if found.shape else "does not give one array of numbers"
+    out = f"The last that has them is {mapped[-1]!r}." if mapped else "No layer of this model has them."
+    raise InputError(f"layer must have the image's spatial axes, but {name!r} {gives} ({model}). {out} {LISTED}")
 
 
 def _last(layers: Sequence[Layer], model: str) -> Layer:

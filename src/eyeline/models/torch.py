@@ -222,7 +222,7 @@ class TorchModel:
 
     def _listed(self, shape: tuple[int, ...]) -> Listed:
         """Run the network on a black image, but not again while it has the same modules."""
-        modules = [tuple(each._modules.items()) for each in inside(self._module)]
+        modules = [tuple(each._modules.items()) for each in inside(self._module) if each._modules]
         if self._seen is None or self._seen[:2] != (shape, modules):
             with running(self._options, (1, *shape)), torch.no_grad(), evaluating(self._module):
                 leaf = self._leaf(np.zeros((1, *shape), dtype=np.float32))

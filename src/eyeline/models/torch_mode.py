@@ -1,7 +1,7 @@
 """Puts a PyTorch module into the state a pass needs, and back, whatever happens; runs it on any number of images."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -13,42 +13,43 @@ def inside(module: torch.nn.Module) -> list[torch.nn.Module]:
     """List a module and all below it, one that is used twice twice; `modules()` takes several times longer."""
     found = [module]
     for each in found:
-        found.extend(child for child in each._modules.values() if child is not None)
+        if each._modules:  # most have none
+            found.extend(child for child in each._modules.values() if child is not None)
     return found
 
 
-@contextmanager
-def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Switch every submodule to evaluation; flags, not eval(), which a network may have given side effects."""
-    training = [each for each in inside(module) if each.training]
-    try:
-        for each in training:
-            each.training = False
-        yield
-    finally:
-        for each in training:
-            each.training = True
-
-
-@contextmanager
-def frozen(module: torch.nn.Module) -> Iterator[None]:
-    """Keep the parameters out of the graph: what only their gradients need is not kept."""
-    held = (own for each in inside(module) for own in each._parameters.values() if own is not None)
-    free = [each for each in held if each.requires_grad]
-    try:
-        for each in free:
-            each.requires_grad_(False)
-        yield
-    finally:
-        for each in free:
-            each.requires_grad_(True)
+def evaluating(module: torch.nn.Module) -> AbstractContextManager[None]:
+    """Switch every submodule to evaluation."""
+    return _set([each for each in inside(module) if each.training], [])
 
 
 @contextmanager
 def recording(module: torch.nn.Module) -> Iterator[None]:
-    """Record what the network does, in evaluation, for a pass back to its inputs or to a layer."""
-    with torch.inference_mode(False), torch.enable_grad(), evaluating(module), frozen(module):
+    """Record what the network does, in evaluation, for a pass back to its inputs or to a layer.
+
+    Parameters are kept out of the graph: what only their gradients need is not kept.
+    """
+    everything = inside(module)
+    held = [own for each in everything if each._parameters for own in each._parameters.values() if own is not None]
+    training, free = [each for each in everything if each.training], [each for each in held if each.requires_grad]
+    with torch.inference_mode(False), torch.enable_grad(), _set(training, free):
         yield
+
+
+@contextmanager
+def _set(training: list[torch.nn.Module], free: list[torch.nn.Parameter]) -> Iterator[None]:
+    """Switch modules to evaluation and keep parameters from being recorded; flags, not eval() with its side effects."""
+    try:
+        for module in training:
+            module.training = False
+        for parameter in free:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module in training:
+            module.training = True
+        for parameter in free:
+            parameter.requires_grad_(True)
 
 
 def rows(
@@ -60,10 +61,10 @@ def rows(
 ) -> torch.Tensor:
     """Return one row of raw outputs an image, (n, *space, channels).
 
-    The module runs on copies, which it may overwrite; a single image is fastest with its channels outermost.
+    The module runs on copies, which it may overwrite.
     """
     low, high = sizes[0], sizes[1] or len(images)
-    layout = torch.contiguous_format if contiguous or len(images) == 1 else torch.preserve_format
+    layout = torch.contiguous_format if contiguous else torch.preserve_format
     found = []
     for start in range(0, len(images), high):
         piece = images[start : start + high].movedim(-1, 1).clone(memory_format=layout)

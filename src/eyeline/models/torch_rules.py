@@ -50,7 +50,8 @@ def exchange(raw: torch.Tensor, rule: Rule, model: str) -> None:
 
 
 def _guided(inputs: Grads, outputs: Grads) -> Grads:
-    return tuple(None if each is None else each.clamp(min=0) for each in inputs)
+    """Work in place: what a ReLU hands back is an array of its own."""
+    return tuple(None if each is None else each.clamp_(min=0) for each in inputs)
 
 
 def _deconvnet(inputs: Grads, outputs: Grads) -> Grads:
