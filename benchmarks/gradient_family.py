@@ -10,15 +10,16 @@ import argparse
 import json
 import subprocess
 import sys
-import time
-from collections import defaultdict
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
-from measure import Peak, limit_threads, machine, ratio, report, summary, take_turns, versions
+from measure import Peak, beside, best_size, head, limit_threads, report
 
 STEPS, SAMPLES, NOISE = 50, 25, 0.15
+GROWTH = (
+    ("captum", 10, 0), ("captum", STEPS, 0), ("eyeline", STEPS, 256), ("eyeline", STEPS, 1024),
+    ("captum", SAMPLES, 0), ("eyeline", SAMPLES, 256),
+)  # fmt: skip
 SIZES = (1, 2, 4, 8, 16)
 """Images a pass, of which Captum's best is searched."""
 
@@ -67,24 +68,15 @@ def race(name: str, budget: float, sizes: list[int]) -> dict[str, Any]:
 
 
 def turns(ours: Run, without: Run, captum: Callable[[int], Any], budget: float, sizes: list[int]) -> dict[str, Any]:
-    """The search for Captum's best, twice, and the rounds; every contender has run before."""
-    tried = {many: min(processor(lambda many=many: captum(many)) for _ in range(2)) for many in sizes}
+    """The search for Captum's best, and the rounds; every contender has run before."""
+    best, tried = best_size(captum, sizes)
     ours(), without()
-    best = min(tried, key=tried.__getitem__)
-    times: dict[str, list[float]] = defaultdict(list)
-    runs = {"eyeline": ours, "eyeline, no twin": without, "captum": lambda: captum(best)}
-    take_turns({who: lambda who=who: times[who].append(processor(runs[who])) for who in runs}, budget)
-    return {
-        "captum_tried": tried,
-        "captum_batch": best,
-        "eyeline_batch": ours().provenance["batch"],
-        "processor_seconds": {who: summary(each) for who, each in times.items()},
-        "times_faster": {who: ratio(times["captum"], times[who]) for who in times if who != "captum"},
-    }
+    found = beside({"eyeline": ours, "no twin": without, "captum": lambda: captum(best)}, budget)
+    return {"captum_tried": tried, "captum_batch": best, "eyeline_batch": ours().provenance["batch"], **found}
 
 
 def grown(name: str, who: str, steps: int, budget: int) -> dict[str, float]:
-    """What the process grows by in integrated gradients, in MiB: ours within a budget, Captum's as it is called."""
+    """What the process grows by, in MiB: ours within a budget, Captum's as it is called. 25 are SmoothGrad's samples."""
     import torch
     from captum import attr
 
@@ -94,35 +86,35 @@ def grown(name: str, who: str, steps: int, budget: int) -> dict[str, float]:
 
     module, image = network(name), picture(name)
     if who == "captum":
-        lines, given = attr.IntegratedGradients(module), planes(image)
-        run = lambda: lines.attribute(given, target=0, n_steps=steps)  # noqa: E731
+        lines, noisy, given = attr.IntegratedGradients(module), attr.NoiseTunnel(attr.Saliency(module)), planes(image)
+        runs = {
+            "SmoothGrad": lambda: noisy.attribute(given, target=0, nt_samples=steps, stdevs=NOISE),
+            "IntegratedGradients": lambda: lines.attribute(given, target=0, n_steps=steps),
+        }
         module(given)
     else:
         model = eyeline.load(module, input_size=(side(name),) * 2)
-        run = lambda: eyeline.IntegratedGradients(steps, memory=budget)(model, image, 0)  # noqa: E731
+        noisy = eyeline.SmoothGrad(eyeline.Gradient(memory=budget), samples=steps)
+        methods = (noisy, eyeline.IntegratedGradients(steps, memory=budget))
+        runs = {type(method).__name__: lambda method=method: method(model, image, 0) for method in methods}
         model.scores(image)
     torch.manual_seed(0)
     with Peak() as peak:
-        run()
+        runs["SmoothGrad" if steps == SAMPLES else "IntegratedGradients"]()
     return {"grown": peak.highest - peak.before}
 
 
 def memory(name: str, threads: int) -> dict[str, dict[str, float]]:
     """Growth by contender and steps."""
     found: dict[str, dict[str, float]] = {}
-    for who, steps, budget in (("captum", 10, 0), ("captum", 50, 0), ("eyeline", 50, 256), ("eyeline", 50, 1024)):
+    for who, steps, budget in GROWTH:
         words = ["--threads", str(threads), "--grown", name, who, str(steps), str(budget)]
         command = [sys.executable, __file__, *words]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        what = f"{who}, {steps} steps" + (f", memory={budget}" if budget else "")
+        counted = "samples" if steps == SAMPLES else "steps"
+        what = f"{who}, {steps} {counted}" + (f", memory={budget}" if budget else "")
         found[what] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def processor(run: Run) -> float:
-    began = time.process_time()
-    run()
-    return time.process_time() - began
 
 
 def main() -> None:
@@ -141,9 +133,7 @@ def main() -> None:
         return
     parts = {"family": {name: race(name, arguments.seconds, arguments.sizes) for name in arguments.only}}
     parts["growth"] = {name: memory(name, arguments.threads) for name in arguments.only if not arguments.quick}
-    words = " ".join(["python benchmarks/gradient_family.py", *sys.argv[1:]])
-    record = {"machine": machine(), "versions": versions(), "threads": arguments.threads, "command": words}
-    print(json.dumps({**record, "date": date.today().isoformat(), "parts": parts}, indent=1))
+    print(json.dumps({**head(arguments.threads), "parts": parts}, indent=1))
 
 
 if __name__ == "__main__":

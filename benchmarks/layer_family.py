@@ -11,15 +11,15 @@ import argparse
 import json
 import sys
 import types
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from gradient_family import processor
-from measure import limit_threads, machine, ratio, report, summary, take_turns, versions
+from measure import beside, head, limit_threads, report
 
 Run = Callable[[], Any]
 COUNTS = (1, 8)
+MOST = 100
+"""Rounds: a map of one image is a matter of milliseconds."""
 
 
 def race(name: str, budget: float) -> dict[str, Any]:
@@ -33,11 +33,11 @@ def race(name: str, budget: float) -> dict[str, Any]:
     module, image = network(name), picture(name)
     model = eyeline.load(module, input_size=(side(name),) * 2)
     layer, target = last(model, image.shape[1:]), int(model.scores(image)[0].argmax())
-    found: dict[str, Any] = {"layer": layer}
+    found: dict[str, Any] = {}
     for count in COUNTS:
         images = np.concatenate([image] * count)
         for what, runs in contenders(model, module, images, layer, target).items():
-            found[f"{what}, {count}"] = row = turns(runs, budget)
+            found[f"{what}, {count} image{'s' if count > 1 else ''}"] = row = turns(runs, budget)
             report(f"{name}, {what}, {count}: {json.dumps(row)}")
     return found
 
@@ -47,13 +47,8 @@ def turns(runs: dict[str, Run], budget: float) -> dict[str, Any]:
     import numpy as np
 
     maps = {who: np.asarray(run()) for who, run in runs.items()}
-    times: dict[str, list[float]] = defaultdict(list)
-    take_turns({who: lambda who=who: times[who].append(processor(runs[who])) for who in runs}, budget)
-    return {
-        "correlation": {who: alike(each, maps["eyeline"]) for who, each in maps.items()},
-        "processor_seconds": {who: summary(each) for who, each in times.items()},
-        "times_faster": {who: ratio(times[who], times["eyeline"]) for who in times if who != "eyeline"},
-    }
+    found = beside(runs, budget, most=MOST)
+    return {"correlation": {who: alike(each, maps["eyeline"]) for who, each in maps.items()}, **found}
 
 
 def alike(one: Any, other: Any) -> float:
@@ -121,7 +116,7 @@ def main() -> None:
     arguments = parser.parse_args()
     limit_threads(arguments.threads)
     found = {name: race(name, arguments.seconds) for name in arguments.only}
-    print(json.dumps({"machine": machine(), "versions": versions(), "threads": arguments.threads, "networks": found}))
+    print(json.dumps({**head(arguments.threads), "races": found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import date
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "eyeline", "numpy", "torch", "captum", "openvino", "keras", "tensorflow", "xplique", "tf-explain", "jax",
-    "onnxruntime",
+    "onnxruntime", "grad-cam", "tf-keras-vis",
 )  # fmt: skip
 
 
@@ -60,6 +62,43 @@ def quickest(settings: dict[Any, Callable[[], object]]) -> tuple[Any, dict[Any, 
     """The setting under which a contender is at its best, and the seconds of each that was tried."""
     tried = {setting: seconds(call) for setting, call in settings.items()}
     return min(tried, key=tried.__getitem__), tried
+
+
+def processor(call: Callable[[], object]) -> float:
+    """Seconds of this process on the processor, which what else the machine does hardly changes."""
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
+def best_size(run: Callable[[int], object], sizes: Iterable[int]) -> tuple[int, dict[int, float]]:
+    """The images a pass at which a contender is at its best, and the seconds of each that was tried, twice."""
+    tried = {many: min(processor(partial(run, many)) for _ in range(2)) for many in sizes}
+    return min(tried, key=tried.__getitem__), tried
+
+
+def beside(contenders: dict[str, Callable[[], object]], budget: float, most: int = 15) -> dict[str, Any]:
+    """Turns by the wall clock and by the processor, and how many times longer each takes than eyeline by either."""
+    spent: dict[str, list[float]] = {name: [] for name in contenders}
+
+    def run(name: str) -> None:
+        spent[name].append(processor(contenders[name]))
+
+    walls = take_turns({name: partial(run, name) for name in contenders}, budget, most=most)
+    others = [name for name in contenders if name != "eyeline"]
+    return {
+        "seconds": {name: summary(walls[name]) for name in contenders},
+        "processor_seconds": {name: summary(spent[name]) for name in contenders},
+        "times_faster": {name: ratio(spent[name], spent["eyeline"]) for name in others},
+        "times_faster_by_the_clock": {name: ratio(walls[name], walls["eyeline"]) for name in others},
+    }
+
+
+def head(threads: int) -> dict[str, Any]:
+    """What a record says first: where, with what, when and how it was made."""
+    command = " ".join(["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]])
+    record = {"machine": machine(), "versions": versions(), "threads": threads}
+    return {**record, "command": command, "date": date.today().isoformat()}
 
 
 def summary(times: list[float]) -> dict[str, float]:

@@ -7,19 +7,15 @@ keeps every class's scores and the standard error. The processor's time of this 
 """
 
 import argparse
+import dataclasses
 import json
-import time
-from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
-from measure import limit_threads, machine, ratio, report, summary, take_turns, versions
+from measure import beside, best_size, head, limit_threads, report
 
 CELLS, PROBABILITY = 7, 0.5
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Images a pass, of which the loop's best is searched, on a tenth of the masks."""
-
-Run = Callable[[], Any]
 
 
 def loop(module: Any, planes: Any, target: int, masks: int, batch: int) -> Any:
@@ -52,31 +48,24 @@ def race(name: str, masks: int, budget: float) -> dict[str, Any]:
     module, image = network(name), picture(name)
     model = eyeline.load(module, input_size=(side(name),) * 2)
     given, target = planes(image), int(model.scores(image)[0].argmax())
-    method = eyeline.Rise(masks, CELLS, PROBABILITY, measure="score", engine="full")
-    tried = {many: processor(lambda many=many: loop(module, given, target, masks // 10, many)) for many in SIZES}
-    best = min(tried, key=tried.__getitem__)
+    method = eyeline.Rise(masks, CELLS, PROBABILITY, measure="score")
+    full = dataclasses.replace(method, engine="full")
+    best, tried = best_size(lambda many: loop(module, given, target, max(masks // 10, max(SIZES)), many), SIZES)
     maps: dict[str, Any] = {}
-    times: dict[str, list[float]] = defaultdict(list)
-
-    def one(who: str) -> None:
-        run = {
-            "eyeline": lambda: method(model, image, target),
-            "loop": lambda: loop(module, given, target, masks, best),
-        }
-        times[who].append(processor(lambda: maps.__setitem__(who, run[who]())))
-
-    take_turns({who: lambda who=who: one(who) for who in ("eyeline", "loop")}, budget)
+    runs = {
+        "eyeline": lambda: maps.update(eyeline=method(model, image, target)),
+        "the full path": lambda: full(model, image, target),
+        "plain loop": lambda: maps.update(loop=loop(module, given, target, masks, best)),
+    }
+    found = beside(runs, budget)
     ours = maps["eyeline"]
+    apart = (ours.maps[0] - maps["loop"]) / ours.further["standard_error"][0]
     return {
-        "masks": masks,
-        "loop_batch": best,
-        "eyeline_batch": ours.provenance["batch"],
+        "best": {"plain loop": best, "eyeline": ours.provenance["batch"]},
+        "tried": tried,
         "correlation": float(np.corrcoef(ours.maps.ravel(), maps["loop"].ravel())[0, 1]),
-        "apart_in_standard_errors": float(
-            np.sqrt((((ours.maps[0] - maps["loop"]) / ours.further["standard_error"][0]) ** 2).mean())
-        ),
-        "processor_seconds": {who: summary(each) for who, each in times.items()},
-        "times_faster": ratio(times["loop"], times["eyeline"]),
+        "apart_in_standard_errors": float(np.sqrt((apart**2).mean())),
+        **found,
     }
 
 
@@ -97,12 +86,6 @@ def memory() -> list[dict[str, Any]]:
     return found
 
 
-def processor(run: Run) -> float:
-    began = time.process_time()
-    run()
-    return time.process_time() - began
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
@@ -115,10 +98,10 @@ def main() -> None:
     report(json.dumps(grown))
     found = {}
     for name in arguments.only:
-        found[name] = race(name, arguments.masks, arguments.seconds)
-        report(f"{name}: {json.dumps(found[name])}")
-    told = {"machine": machine(), "versions": versions(), "threads": arguments.threads, "memory": grown}
-    print(json.dumps({**told, "networks": found}))
+        row = race(name, arguments.masks, arguments.seconds)
+        found[name] = {f"RISE, {arguments.masks} masks": row}
+        report(f"{name}: {json.dumps(row)}")
+    print(json.dumps({**head(arguments.threads), "memory": grown, "races": found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 
 import eyeline
 from eyeline.errors import InputError, UnsupportedError
-from eyeline.page.data import TOP, payload
+from eyeline.page.data import FEW, TOP, payload
 
 NASTY = "</script><script>alert(1)</script>\u202e.png"
 
@@ -149,7 +149,21 @@ def test_methods_of_every_kind_are_shown(method, kind):
     attribution = eyeline.explain(eyeline.load(network), given, method)
     layers = payload([attribution])["images"][1]["layers"]
     assert len(layers) == 1 + len(attribution.further)
-    if kind is None:
-        np.testing.assert_array_equal(array(layers[0]["map"], "<f4").reshape(16, 16), attribution.maps[1])
-    else:
+    if kind is not None:
         assert kind in layers[0]["sweep"]
+        return
+    np.testing.assert_array_equal(array(layers[0]["map"], "<f4").reshape(16, 16), attribution.maps[1])
+    if attribution.sweep is not None:
+        maps = array(layers[0]["laid"]["maps"], "<f4").reshape(-1, 16, 16)
+        assert [each["class"] for each in layers[0]["laid"]["classes"]] == [0, 1, 2, 3]
+        for which, laid in enumerate(maps):
+            np.testing.assert_allclose(laid, attribution.to(which).maps[1], rtol=1e-5, atol=1e-6)
+        if method == "rise":  # of pairs a linear network has none
+            assert np.abs(maps[0] - attribution.to(1).maps[1]).max() > 1e-3
+
+
+def test_a_map_of_each_class_for_the_best_of_them_and_those_asked_for():
+    attribution = eyeline.explain(model(), images(1), "rise", eyeline.Contrast(11, 3), masks=20, cells=2)
+    layer = payload([attribution])["images"][0]["layers"][0]
+    held = {each["class"] for each in layer["laid"]["classes"]}
+    assert held == {*np.argsort(-attribution.scores[0])[:FEW].tolist(), 11, 3}

@@ -185,7 +185,7 @@ def upsampled(grid, size):
 @pytest.mark.parametrize(("size", "shape"), [((8, 10), (3, 4)), ((9,), (2,)), ((5, 6, 7), (2, 3, 1)), ((6, 6), (6, 6))])
 def test_masks_are_cells_upsampled_and_cut(size, shape):
     regions = draw(20, shape, size, 0.5, 3)
-    for each, mask in enumerate(regions.masks(0, 20)):
+    for each, mask in enumerate(regions.masks(np.arange(20))):
         whole = upsampled(regions.grid[each], size)
         cut = tuple(slice(start, start + length) for start, length in zip(regions.shifts[each], size, strict=True))
         np.testing.assert_allclose(mask, whole[cut], atol=1e-6)
@@ -196,7 +196,7 @@ def test_masks_are_cells_upsampled_and_cut(size, shape):
 def test_rise_is_the_weighted_mean_of_a_plain_loop():
     method = eyeline.Rise(masks=60, cells=3, probability=0.4, seed=5, measure="score", baseline=eyeline.Blur(2))
     found = method(load(curved), IMAGES, [0, 1])
-    masks = draw(60, (3, 3), SIZE, 0.4, 5).masks(0, 60)
+    masks = draw(60, (3, 3), SIZE, 0.4, 5).masks(np.arange(60))
     blurred = eyeline.Blur(2)(IMAGES)
     for i, target in enumerate((0, 1)):
         shown = [IMAGES[i] * mask[..., None] + blurred[i] * (1 - mask[..., None]) for mask in masks]
@@ -224,7 +224,7 @@ def test_the_gain_is_over_the_mean_of_all_masks():
 
 
 def method_masks(count):
-    return draw(count, (3, 3), SIZE, 0.5, 0).masks(0, count).astype(float)
+    return draw(count, (3, 3), SIZE, 0.5, 0).masks(np.arange(count)).astype(float)
 
 
 def covariance(cells, size, probability):
@@ -297,7 +297,7 @@ def test_batches_and_blocks_do_not_matter(monkeypatch):
 
 def test_more_masks_begin_with_the_same():
     few, many = draw(10, (3, 3), SIZE, 0.5, 1), draw(30, (3, 3), SIZE, 0.5, 1)
-    np.testing.assert_array_equal(few.masks(0, 10), many.masks(0, 10))
+    np.testing.assert_array_equal(few.masks(np.arange(10)), many.masks(np.arange(10)))
     assert (draw(10, (3, 3), SIZE, 0.5, 2).grid != few.grid).any()
 
 

@@ -1,6 +1,5 @@
 """Random masks of RISE: coarse cells, made smooth and shifted; made again whenever they are needed, never held."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,20 +39,20 @@ class Cells:
         return None
 
     def mask_of(self, image: int, region: int) -> Mask | None:
-        return np.asarray(self.masks(region, region + 1)[0])
+        return np.asarray(self.masks(np.array([region]))[0])
 
-    def masks(self, start: int, stop: int) -> Float32[np.ndarray, "masks *space"]:
+    def masks(self, places: Int[np.ndarray, "masks"]) -> Float32[np.ndarray, "masks *space"]:
         """Make some of them."""
-        found = self.grid[start:stop].astype(np.float32)
+        found = self.grid[places].astype(np.float32)
         for axis, (cells, size) in enumerate(zip(self.grid.shape[1:], self.size.tolist(), strict=True)):
-            ways = upsampling(cells, size)[self.shifts[start:stop, axis, None] + np.arange(size)]
+            ways = upsampling(cells, size)[self.shifts[places, axis, None] + np.arange(size)]
             moved = np.moveaxis(found, axis + 1, 1)
             flat = np.matmul(ways, moved.reshape(len(moved), cells, -1))
             found = np.moveaxis(flat.reshape(len(moved), size, *moved.shape[2:]), 1, axis + 1)
         return np.ascontiguousarray(found)
 
     def lay(self, values: Values, size: tuple[int, ...], overlap: Overlap = "mean") -> Laid:
-        total, weight = self._sums(values)
+        total, weight, _ = self._sums(values)
         found = total if overlap == "sum" else total / np.where(weight > 0, weight, 1)
         return found.reshape(len(values), *size)
 
@@ -63,14 +62,13 @@ class Cells:
         if overlap == "sum" or count < 2:
             return {}
         numbers = np.asarray(values, dtype=np.float64)
-        total, weight = self._sums(numbers)
-        weight = np.where(weight > 0, weight, 1)
-        mean = total / weight
         # sum m^2 (v - A)^2 = sum m^2 v^2 - 2 A sum m^2 v + A^2 sum m^2, about the middle so that no digits are lost
         middle = numbers.mean(axis=1, keepdims=True)
         apart = numbers - middle
-        rows = np.concatenate([apart**2, apart, np.ones((1, count))])
-        squares, first, ones = np.split(self._sums(rows, power=2)[0], [len(values), 2 * len(values)])
+        total, weight, found = self._sums(numbers, np.concatenate([apart**2, apart, np.ones((1, count))]))
+        weight = np.where(weight > 0, weight, 1)
+        mean = total / weight
+        squares, first, ones = np.split(found, [len(values), 2 * len(values)])
         gap = mean - middle
         spread = np.maximum(squares - 2 * gap * first + gap**2 * ones, 0)
         return {"standard_error": (np.sqrt(spread * count / (count - 1)) / weight).reshape(len(values), *size)}
@@ -78,22 +76,23 @@ class Cells:
     def arrays(self) -> Arrays:
         return {"grid": self.grid, "shifts": self.shifts, "size": self.size}
 
-    def _sums(self, values: Values, power: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sum of m^power times each row of values, and of m, at every pixel."""
+    def _sums(
+        self, values: Values, squared: Values | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the sum of m times each row of values, of m, and of m^2 times each row of `squared`, at every pixel."""
         numbers = np.asarray(values, dtype=np.float64)
+        rows = np.zeros((0, len(self))) if squared is None else squared
         pixels = int(self.size.prod())
-        total, weight = np.zeros((len(numbers), pixels)), np.zeros(pixels)
-        for start, masks in self._blocks():
-            total += numbers[:, start : start + len(masks)] @ masks**power
-            weight += masks.sum(axis=0)
-        return total, weight
-
-    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the masks, so many at a time, as rows of pixels."""
-        step = max(1, TOGETHER // int(self.size.prod()))
+        total, weight, squares = np.zeros((len(numbers), pixels)), np.zeros(pixels), np.zeros((len(rows), pixels))
+        step = max(1, TOGETHER // pixels)
         for start in range(0, len(self), step):
-            masks = self.masks(start, min(start + step, len(self))).astype(np.float64)
-            yield start, masks.reshape(len(masks), -1)
+            some = np.arange(start, min(start + step, len(self)))
+            masks = self.masks(some).reshape(len(some), -1).astype(np.float64)
+            total += numbers[:, some] @ masks
+            weight += masks.sum(axis=0)
+            if len(rows):
+                squares += rows[:, some] @ np.square(masks, out=masks)
+        return total, weight, squares
 
 
 def cell(cells: int, size: int) -> int:

@@ -108,6 +108,21 @@ def test_several_sweeps_in_one_are_laid_as_the_library_lays_them(opened):
     assert value_at(page, 17, 5) == attribution.further["deviation"][0, 17, 5]
 
 
+@pytest.mark.parametrize(("method", "settings"), [("rise", {"masks": 30, "cells": 3}), ("pairs", {"window": 16})])
+def test_other_classes_where_a_class_is_a_whole_map(opened, method, settings):
+    attribution = eyeline.explain(model(), images(1), method, target=0, **settings)
+    page = opened(attribution)
+    for row, column in PLACES:
+        assert value_at(page, row, column) == attribution.maps[0, row, column]
+    page.locator("#class").select_option(label="espresso")
+    for row, column in PLACES:
+        np.testing.assert_allclose(value_at(page, row, column), attribution.to(2).maps[0, row, column], rtol=1e-5)
+    assert "espresso" in page.locator("#quantity").text_content()
+    assert not page.get_by_label("Where the best class changes").is_visible()
+    page.locator("#predictions button", has_text="tiger cat").click()
+    np.testing.assert_allclose(value_at(page, 17, 5), attribution.to(1).maps[0, 17, 5], rtol=1e-5)
+
+
 def test_a_wrong_value_is_seen(opened):
     """Sabotage twin: the page of a map shows other numbers than another map's."""
     page = opened(swept())

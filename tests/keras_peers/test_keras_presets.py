@@ -129,7 +129,7 @@ def test_xplique_rise(network, model, image, wanted, monkeypatch):
     """Handed eyeline's masks; it adds 0.0001 to their sum, which matters the less the more they are."""
     given = {"masks": 200, "seed": SEED}
     found = eyeline.explain(model, image, "rise", TARGET, preset="xplique", **given)
-    masks = found.sweep.regions.masks(0, 200)[..., None]
+    masks = found.sweep.regions.masks(np.arange(200))[..., None]
     monkeypatch.setattr(xplique.Rise, "_apply_masks", staticmethod(lambda image, cells, value: (masks * image, masks)))
     theirs = xplique.Rise(network, batch_size=200, nb_samples=200).explain(image, wanted)
     agree("xplique", "rise", model, image, theirs.numpy()[..., 0], **given)

@@ -18,6 +18,9 @@ Pixels = Float32[np.ndarray, "*box channels"]
 Content = Callable[[int, int], Pixels]
 """Image and window -> what is seen inside the window's box."""
 
+Several = Callable[[Positions, Positions], Images]
+"""Images and windows, one of each a place -> the whole covered images."""
+
 
 @dataclass(frozen=True)
 class Covered:
@@ -30,6 +33,7 @@ class Covered:
         names: of the images.
         content: makes what is seen inside the box of a window in place of the patch, where that is not the same for
             all: part of a box, or part of the way to the patch. One box a window.
+        several: makes many covered images at once, where that is sooner than one by one.
     """
 
     ground: Images
@@ -37,6 +41,7 @@ class Covered:
     boxes: Int[np.ndarray, "windows *boxes axes 2"]
     names: tuple[str, ...]
     content: Content | None = None
+    several: Several | None = None
 
     @property
     def total(self) -> int:
@@ -52,6 +57,8 @@ class Covered:
     def images(self, positions: Positions) -> Images:
         """Return some of them."""
         owners, windows = np.divmod(positions, len(self.boxes))
+        if self.several is not None:
+            return self.several(owners, windows)
         covered = self.ground[owners]
         boxes = self.boxes[windows].reshape(len(windows), -1, *self.boxes.shape[-2:])
         given = zip(covered, owners.tolist(), windows.tolist(), boxes.tolist(), strict=True)
@@ -65,4 +72,6 @@ class Covered:
         """Return some windows of one image."""
         one, content = slice(image, image + 1), self.content
         some = None if content is None else lambda _, window: content(image, int(windows[window]))
-        return Covered(self.ground[one], self.patch[one], self.boxes[windows], self.names[one], some)
+        many, own = self.several, np.full(len(windows), image)
+        all_of = None if many is None else lambda _, chosen: many(own[: len(chosen)], windows[chosen])
+        return Covered(self.ground[one], self.patch[one], self.boxes[windows], self.names[one], some, all_of)

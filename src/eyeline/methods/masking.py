@@ -5,10 +5,11 @@ from jaxtyping import Float
 
 from eyeline._typing import Boxes, Images
 from eyeline.baseline import Baseline
+from eyeline.cells import Cells
 from eyeline.errors import InputError
 from eyeline.filling import Filling
 from eyeline.methods.checks import baseline_of
-from eyeline.methods.covered import Covered, Pixels
+from eyeline.methods.covered import Covered, Pixels, Positions
 from eyeline.region import Regions
 
 
@@ -42,16 +43,28 @@ def cover(
         assert mask is not None
         return blend(ground[owner][inside], patch[owner][inside], mask)
 
-    return Covered(ground, patch, boxes, names, content)
+    def several(owners: Positions, chosen: Positions) -> Images:
+        assert isinstance(regions, Cells)
+        return blend(_each(ground, owners), _each(patch, owners), regions.masks(chosen))
+
+    return Covered(ground, patch, boxes, names, content, several if isinstance(regions, Cells) else None)
+
+
+def _each(images: Images, owners: Positions) -> Images:
+    """Return one image a place; the same for all of them is not copied."""
+    same = bool((owners == owners[0]).all())
+    return images[owners[:1]] if same else images[owners]
 
 
 def blend(below: Pixels, above: Pixels, mask: Float[np.ndarray, "*space"]) -> Pixels:
     """Return `below * (1 - mask) + above * mask`; exactly the one or the other where the mask is 0 or 1."""
-    mask = mask[..., None]
     if mask.dtype == bool:
-        return np.where(mask, above, below)
-    share = mask.astype(np.float32)
-    return np.asarray(below * (1 - share) + above * share)
+        return np.where(mask[..., None], above, below)
+    channels = below.shape[-1]
+    share = np.repeat(mask.astype(np.float32, copy=False), channels, axis=-1)  # numpy is quick along long axes
+    found = below.reshape(*below.shape[:-2], -1) * (1 - share)
+    found += above.reshape(*above.shape[:-2], -1) * share
+    return np.asarray(found.reshape(*mask.shape, channels))
 
 
 def _filled(

@@ -1,13 +1,15 @@
 """What the report's page is made from: plain lists and texts, arrays as base64 of little-endian numbers.
 
 A method that keeps a sweep brings the scores of its windows, from which the page lays the map of any class as `lay`
-does; other methods bring their map. Numbers are float32, as they are stored.
+does, or, where that is too much for a page, the maps of the best classes; other methods bring their map. Numbers are
+float32, as they are stored.
 """
 
 import base64
 import hashlib
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,9 @@ from eyeline.sweep import Sweep
 
 TOP = 10
 """How many of the best classes can be chosen, beside those that were asked for."""
+
+FEW = 5
+"""And where a class is a whole map."""
 
 Record = dict[str, Any]
 
@@ -113,7 +118,8 @@ def _layers(attribution: Attribution, index: int) -> list[Record]:
     if sweep is not None and sweep.reference.ndim == 2 and _is_laid(sweep.regions):
         layers = [layer | {"sweep": _sweep(attribution, sweep, index)}]
     elif values.ndim == 2:
-        layers = [layer | {"map": numbers(values, "<f4")}]
+        laid = {"laid": _laid(attribution, sweep, index)} if sweep is not None and _is_shared(sweep.regions) else {}
+        layers = [layer | {"map": numbers(values, "<f4"), **laid}]
     else:
         channels = range(values.shape[2])
         layers = [layer | {"channel": each, "map": numbers(values[..., each], "<f4")} for each in channels]
@@ -131,13 +137,11 @@ def _weights(attribution: Attribution, index: int) -> list[tuple[int, float]]:
 
 def _sweep(attribution: Attribution, sweep: Sweep, index: int) -> Record:
     """Return the windows and their scores of the best classes and those that were asked for."""
-    asked = np.flatnonzero(attribution.weights[index])
-    best = np.argsort(-attribution.scores[index], kind="stable")[:TOP]
-    held = np.unique(np.concatenate([best, asked]))
+    held = _held(attribution, index, TOP)
     winners = sweep.scores[index].argmax(axis=1)
     return {
         **_regions(sweep.regions, index),
-        "classes": [{"class": int(each), "name": _class(attribution, int(each))} for each in held],
+        "classes": _named(attribution, held),
         "scores": numbers(sweep.scores[index][:, held], "<f4"),
         "reference": numbers(sweep.reference[index][held], "<f4"),
         "measure": sweep.measure,
@@ -149,11 +153,37 @@ def _sweep(attribution: Attribution, sweep: Sweep, index: int) -> Record:
     }
 
 
+def _laid(attribution: Attribution, sweep: Sweep, index: int) -> Record:
+    """Return the maps of the best classes and those that were asked for, each laid as `to` would."""
+    held = _held(attribution, index, FEW)
+    scores, reference = (np.moveaxis(each[index][..., held], -1, 0)[..., None] for each in (sweep.scores, sweep.reference))
+    alone = replace(sweep, scores=scores, reference=reference)  # a class stands where an image would
+    maps = alone.maps(np.ones((len(held), 1), dtype=np.float32), attribution.maps.shape[1:])
+    return {"classes": _named(attribution, held), "maps": numbers(maps, "<f4")}
+
+
+def _held(attribution: Attribution, index: int, count: int) -> np.ndarray:
+    """Return the best classes of an image, and those that were asked for."""
+    best = np.argsort(-attribution.scores[index], kind="stable")[:count]
+    return np.unique(np.concatenate([best, np.flatnonzero(attribution.weights[index])]))
+
+
+def _named(attribution: Attribution, held: np.ndarray) -> list[Record]:
+    return [{"class": int(each), "name": _class(attribution, int(each))} for each in held]
+
+
 def _is_laid(regions: Regions) -> bool:
     """Say whether the page can lay values of these regions itself; elsewhere it has the map that was asked for."""
     if isinstance(regions, Together):
         return all(map(_is_laid, regions.parts))
     return isinstance(regions, Windows | SoftWindows | Labels)
+
+
+def _is_shared(regions: Regions) -> bool:
+    """Say whether every image has the same."""
+    if isinstance(regions, Together):
+        return all(map(_is_shared, regions.parts))
+    return not isinstance(regions, Labels)
 
 
 def _regions(regions: Regions, index: int) -> Record:

@@ -17,11 +17,13 @@
 
   // maps
 
-  const held = (sweep) => sweep.classes.map((each) => each.class);
+  /** What answers for several classes: the windows' scores, or a map of each class; nothing for other methods. */
+  const answering = (layer) => layer.sweep ?? layer.laid;
+  const held = (layer) => answering(layer).classes.map((each) => each.class);
 
   /** Weights over the held classes for a question. */
   function weights(layer, question) {
-    const classes = held(layer.sweep);
+    const classes = held(layer);
     const row = new Float64Array(classes.length);
     if (question.view === "asked") {
       for (const [which, weight] of layer.weights) row[classes.indexOf(which)] = weight;
@@ -82,9 +84,16 @@
   /** The map of a question: values, and for flips the class that wins. */
   function map(index, number, question) {
     const image = data.images[index], layer = image.layers[number];
-    const key = [index, number, layer.sweep ? [question.view, question.first, question.second] : ""].join();
-    if (!made.has(key)) made.set(key, layer.sweep ? swept(image, layer, question) : { values: numbers(layer.map, Float32Array) });
+    const key = [index, number, answering(layer) ? [question.view, question.first, question.second] : ""].join();
+    if (!made.has(key)) made.set(key, layer.sweep ? swept(image, layer, question) : { values: ready(image, layer, question) });
     return made.get(key);
+  }
+
+  /** A map that was laid before. */
+  function ready(image, layer, question) {
+    if (!layer.laid || question.view !== "class" || question.first === asked(layer).first) return numbers(layer.map, Float32Array);
+    const size = image.rows * image.columns, place = held(layer).indexOf(question.first);
+    return numbers(layer.laid.maps, Float32Array).subarray(place * size, (place + 1) * size);
   }
 
   function swept(image, layer, question) {
@@ -107,17 +116,17 @@
 
   /** The question that a layer was asked when it was made. */
   function asked(layer) {
-    if (!layer.sweep) return { view: "map" };
+    if (!answering(layer)) return { view: "map" };
     const [one, other] = [...layer.weights].sort((a, b) => b[1] - a[1]);
     if (layer.weights.length === 1 && one[1] === 1) return { view: "class", first: one[0] };
-    if (layer.weights.length === 2 && one[1] === 1 && other[1] === -1) {
+    if (layer.sweep && layer.weights.length === 2 && one[1] === 1 && other[1] === -1) {
       return { view: "contrast", first: one[0], second: other[0] };
     }
     return { view: "asked" };
   }
 
   const current = () => data.images[state.image].layers[state.layer];
-  const question = () => (current().sweep ? state : { view: "map" });
+  const question = () => (answering(current()) ? state : { view: "map" });
 
   /** Limit and style of what is shown: of this map, or of all images' maps of the same method and question. */
   function scale() {
@@ -142,13 +151,14 @@
 
   /** The question on the screen, put to another image's layer: its own where this one's own is shown. */
   function put(layer) {
-    if (!layer.sweep) return { view: "map" };
+    if (!answering(layer)) return { view: "map" };
     const own = Object.entries(asked(current())).every(([key, value]) => state[key] === value);
     return own || !answers(layer, state) ? asked(layer) : state;
   }
 
   const answers = (layer, { view, first, second }) => {
-    const classes = held(layer.sweep);
+    const classes = held(layer);
+    if (layer.laid) return view === "class" && classes.includes(first);
     return view === "flips" || (classes.includes(first) && (view !== "contrast" || classes.includes(second)));
   };
 
@@ -173,7 +183,7 @@
   function legend(limit) {
     const layer = current(), low = eyeline.bar($("bar"), limit);
     const flips = layer.sweep && state.view === "flips";
-    const unit = layer.sweep && !flips ? ` ${layer.unit}` : "";
+    const unit = answering(layer) && !flips ? ` ${layer.unit}` : "";
     $("low").textContent = words(low);
     $("middle").textContent = limit.signed ? "0" : "";
     $("high").textContent = (limit.signed ? "+" : "") + words(limit.high) + unit;
@@ -185,10 +195,10 @@
     $("bar").setAttribute("aria-label", `Colours from ${words(low)} to ${words(limit.high)}: ${measured()}`);
   }
 
-  const name = (which) => current().sweep.classes.find((each) => each.class === which).name;
+  const name = (which) => answering(current()).classes.find((each) => each.class === which).name;
   function aim() {
     const layer = current();
-    if (!layer.sweep || state.view === "asked") return layer.target;
+    if (!answering(layer) || state.view === "asked") return layer.target;
     if (state.view === "contrast") return `${name(state.first)} rather than ${name(state.second)}`;
     return name(state.first);
   }
@@ -220,7 +230,7 @@
     readout.dataset.value = String(value);
     const where = `Row ${row}, column ${column}`, flips = layer.sweep && state.view === "flips";
     let text = flips ? `${where}: ${percent(value)} of the ${layer.sweep.word}s here change the best class` : `${where}: ${words(value, 6)}`;
-    text += layer.sweep && !flips ? ` ${layer.unit}` : "";
+    text += answering(layer) && !flips ? ` ${layer.unit}` : "";
     outline(context, factor, [row, row + 1, column, column + 1]);
     if (layer.sweep) {
       const near = under(image, layer.sweep, row, column), { word } = layer.sweep;
@@ -267,19 +277,23 @@
   function ask() {
     Object.assign(state, { first: null, second: null }, asked(current()));
     const layer = current();
-    if (!layer.sweep) return;
-    const classes = held(layer.sweep), other = classes.find((each) => each !== state.first);
+    if (!answering(layer)) return;
+    const classes = held(layer), other = classes.find((each) => each !== state.first);
     state.first ??= classes[0];
-    state.second ??= layer.sweep.top !== state.first ? layer.sweep.top : other ?? state.first;
+    const top = layer.sweep?.top;
+    state.second ??= top !== undefined && top !== state.first ? top : other ?? state.first;
   }
 
   function show() {
-    const layer = current(), image = data.images[state.image], many = layer.sweep && layer.sweep.classes.length > 1;
+    const layer = current(), image = data.images[state.image], asked = answering(layer), many = asked?.classes.length > 1;
     $("views").hidden = !many;
-    if (layer.sweep) {
-      choose($("class"), layer.sweep.classes, state.first);
-      choose($("other"), layer.sweep.classes, state.second);
-      for (const each of document.getElementsByName("view")) each.checked = each.value === state.view;
+    if (asked) {
+      choose($("class"), asked.classes, state.first);
+      choose($("other"), asked.classes, state.second);
+      for (const each of document.getElementsByName("view")) {
+        each.checked = each.value === state.view;
+        each.parentElement.hidden = !layer.sweep && each.value !== "class"; // a map of each class says no more
+      }
       $("first").hidden = state.view === "flips";
       $("second").hidden = state.view !== "contrast";
     }
@@ -306,14 +320,14 @@
       fill.style.width = `${share * 100}%`;
       bar.append(fill);
       button.append(label, value, bar);
-      button.disabled = !layer.sweep || !held(layer.sweep).includes(each.class);
+      button.disabled = !answering(layer) || !held(layer).includes(each.class);
       button.setAttribute("aria-pressed", String(!button.disabled && state.view === "class" && state.first === each.class));
       button.addEventListener("click", () => (Object.assign(state, { view: "class", first: each.class }), show()));
       return button;
     });
     $("predictions").replaceChildren(...rows);
     const scaleWords = image.unit === "score" ? "the score's magnitude, up to the largest shown" : "probability, from 0 to 1";
-    $("bars").textContent = `Bars: ${scaleWords}.${layer.sweep ? " Choose a class to see what speaks for it." : ""}`;
+    $("bars").textContent = `Bars: ${scaleWords}.${answering(layer) ? " Choose a class to see what speaks for it." : ""}`;
   }
 
   function provenance(image, layer) {
