@@ -76,7 +76,7 @@ def turns(ours: Run, without: Run, captum: Callable[[int], Any], budget: float, 
 
 
 def grown(name: str, who: str, steps: int, budget: int) -> dict[str, float]:
-    """What the process grows by, in MiB: ours within a budget, Captum's as it is called. 25 are SmoothGrad's samples."""
+    """What the process grows by, in MiB: ours within a budget, Captum's as called; 25 are SmoothGrad's samples."""
     import torch
     from captum import attr
 

@@ -116,7 +116,7 @@ def main() -> None:
     arguments = parser.parse_args()
     limit_threads(arguments.threads)
     found = {name: race(name, arguments.seconds) for name in arguments.only}
-    print(json.dumps({**head(arguments.threads), "races": found}, indent=1))
+    print(json.dumps({**head(arguments.threads), "name": "layers", "races": found}, indent=1))
 
 
 if __name__ == "__main__":

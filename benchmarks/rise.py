@@ -1,6 +1,6 @@
 """RISE against a plain batched masking loop in torch at the best of its batch sizes, in turns; memory as masks grow.
 
-.venv/bin/python benchmarks/rise.py --threads 1 --masks 4000 --seconds 120 --only small
+.venv/bin/python benchmarks/rise.py --threads 1 --seconds 120
 
 The loop draws and upsamples its masks with torch, holds one batch of them, and ends with one class's map; eyeline also
 keeps every class's scores and the standard error. The processor's time of this process is compared, engine="full".
@@ -89,7 +89,7 @@ def memory() -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--masks", type=int, default=4000)
+    parser.add_argument("--masks", type=int, nargs="+", default=[4000, 400], help="on each network")
     parser.add_argument("--seconds", type=float, default=120, help="of the rounds on one network")
     parser.add_argument("--only", nargs="+", default=["small", "EfficientNet-Lite0"])
     arguments = parser.parse_args()
@@ -97,11 +97,11 @@ def main() -> None:
     grown = memory()
     report(json.dumps(grown))
     found = {}
-    for name in arguments.only:
-        row = race(name, arguments.masks, arguments.seconds)
-        found[name] = {f"RISE, {arguments.masks} masks": row}
+    for name, masks in zip(arguments.only, arguments.masks, strict=True):
+        row = race(name, masks, arguments.seconds)
+        found[name] = {f"RISE, {masks} masks": row}
         report(f"{name}: {json.dumps(row)}")
-    print(json.dumps({**head(arguments.threads), "memory": grown, "races": found}, indent=1))
+    print(json.dumps({**head(arguments.threads), "name": "rise", "memory": grown, "races": found}, indent=1))
 
 
 if __name__ == "__main__":

@@ -18,19 +18,12 @@ from typing import Any
 
 import engine_bars
 import engine_tables
+import family_tables
 import runs_tables
+from family_tables import rows, spread
 
 BARS = {"captum": 1.0, "lecture": 20.0, "gradient": 1.15, "import eyeline": 0.25, "eyeline --help": 0.5}
 Parts = dict[str, Any]
-
-
-def spread(ratio: dict[str, float], digits: int = 2) -> str:
-    return f"{ratio['median']:.{digits}f} ({ratio['low']:.{digits}f} to {ratio['high']:.{digits}f})"
-
-
-def rows(*cells: tuple[str, ...]) -> list[str]:
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return [lines[0], "|" + " --- |" * len(cells[0]), *lines[1:], ""]
 
 
 def captum(parts: Parts) -> list[str]:
@@ -135,43 +128,16 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def family(record: dict[str, Any]) -> str:
-    """Gradient methods against Captum."""
-    machine, parts = record["machine"], record["parts"]
-    head = ("network", "method", "seconds of the processor", "faster than Captum, images a pass", "without the twin")
-    body = []
-    for name, methods in parts["family"].items():
-        for method, each in methods.items():
-            if method == "correlation":
-                continue
-            faster = each["times_faster"]
-            seconds = f"{each['processor_seconds']['eyeline']['median']:.2f}"
-            best = f"{spread(faster['eyeline'])}, {each['captum_batch']} a pass"
-            body.append((name, method, seconds, best, spread(faster["eyeline, no twin"])))
-    growth = [
-        (name, what, f"{each['grown']:.0f}") for name, found in parts["growth"].items() for what, each in found.items()
-    ]
-    said = ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items()) if name != "eyeline")
-    threads = f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}"
-    return "\n".join(
-        [
-            f"{machine['processor']}, {machine['cores']} cores, {threads}, {record['date']}; {said}. Medians, with",
-            f"quartiles of the rounds. `{record['command']}`",
-            "",
-            *rows(head, *body),
-            *(rows(("network", "integrated gradients by", "grew by, MiB"), *growth) if growth else []),
-        ]
-    )
-
-
 def blocks(record: dict[str, Any]) -> dict[str, str]:
     """Text by the name of the marker that it stands under."""
     if "runs" in record:
         return runs_tables.blocks(record)
     if "planted" in record:
         return runs_tables.planted(record)
+    if "races" in record:
+        return {record["name"]: family_tables.races(record)}
     if "family" in record["parts"]:
-        return {"family": family(record)}
+        return {"family": family_tables.family(record)}
     return engine_tables.blocks(record) if "peers" in record["parts"] else {"full_path": table(record)}
 
 
@@ -189,6 +155,8 @@ def lacking(record: dict[str, Any]) -> list[str]:
         return runs_tables.missed(record)
     if "planted" in record:
         return runs_tables.unfound(record)
+    if "races" in record:
+        return []
     return (engine_bars.missed if "peers" in record["parts"] else missed)(record["parts"])
 
 

@@ -16,6 +16,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = {
     "full_path": ("docs/benchmarks.md",),
     "engine": ("docs/benchmarks.md", "README.md"),
+    "gradient_family": ("docs/benchmarks.md",),
+    "layer_family": ("docs/benchmarks.md",),
+    "keras_family": ("docs/benchmarks.md",),
+    "rise": ("docs/benchmarks.md",),
     "runs": ("docs/datasets.md",),
     "cluster": ("docs/datasets.md",),
     "planted": ("docs/right_reason.md",),

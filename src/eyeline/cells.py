@@ -76,10 +76,8 @@ class Cells:
     def arrays(self) -> Arrays:
         return {"grid": self.grid, "shifts": self.shifts, "size": self.size}
 
-    def _sums(
-        self, values: Values, squared: Values | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the sum of m times each row of values, of m, and of m^2 times each row of `squared`, at every pixel."""
+    def _sums(self, values: Values, squared: Values | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the sum of m times each row of values, of m, and of m^2 times each row of `squared`, per pixel."""
         numbers = np.asarray(values, dtype=np.float64)
         rows = np.zeros((0, len(self))) if squared is None else squared
         pixels = int(self.size.prod())

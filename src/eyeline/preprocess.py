@@ -99,7 +99,7 @@ class Preprocess:
             InputError: the images have another number of channels than mean and std.
         """
         self._check(images.shape[-1])
-        scaled = np.multiply(images, np.float32(self.scale), order="C")
+        scaled: Images = np.multiply(images, np.float32(self.scale), order="C")
         rows = _rows(scaled)
         rows -= _row(np.array(self.mean, dtype=np.float32), images.shape)
         rows /= _row(np.array(self.std, dtype=np.float32), images.shape)

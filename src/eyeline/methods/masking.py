@@ -53,13 +53,13 @@ def cover(
 def _each(images: Images, owners: Positions) -> Images:
     """Return one image a place; the same for all of them is not copied."""
     same = bool((owners == owners[0]).all())
-    return images[owners[:1]] if same else images[owners]
+    return np.asarray(images[owners[:1]] if same else images[owners])
 
 
 def blend(below: Pixels, above: Pixels, mask: Float[np.ndarray, "*space"]) -> Pixels:
     """Return `below * (1 - mask) + above * mask`; exactly the one or the other where the mask is 0 or 1."""
     if mask.dtype == bool:
-        return np.where(mask[..., None], above, below)
+        return np.asarray(np.where(mask[..., None], above, below))
     channels = below.shape[-1]
     share = np.repeat(mask.astype(np.float32, copy=False), channels, axis=-1)  # numpy is quick along long axes
     found = below.reshape(*below.shape[:-2], -1) * (1 - share)

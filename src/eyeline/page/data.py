@@ -156,7 +156,9 @@ def _sweep(attribution: Attribution, sweep: Sweep, index: int) -> Record:
 def _laid(attribution: Attribution, sweep: Sweep, index: int) -> Record:
     """Return the maps of the best classes and those that were asked for, each laid as `to` would."""
     held = _held(attribution, index, FEW)
-    scores, reference = (np.moveaxis(each[index][..., held], -1, 0)[..., None] for each in (sweep.scores, sweep.reference))
+    scores, reference = (
+        np.moveaxis(each[index][..., held], -1, 0)[..., None] for each in (sweep.scores, sweep.reference)
+    )
     alone = replace(sweep, scores=scores, reference=reference)  # a class stands where an image would
     maps = alone.maps(np.ones((len(held), 1), dtype=np.float32), attribution.maps.shape[1:])
     return {"classes": _named(attribution, held), "maps": numbers(maps, "<f4")}
