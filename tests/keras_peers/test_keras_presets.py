@@ -25,12 +25,12 @@ from tf_keras_vis.saliency import Saliency
 from tf_keras_vis.utils.scores import CategoricalScore
 from xplique.attributions.gradient_statistics.gradient_statistic import GradientStatistic
 
+import agreement
 import eyeline
 import lite0_keras
-from eyeline.methods import METHODS, PRESETS
+from agreement import assert_same
 from eyeline.methods.layermaps import enlarged
 from eyeline.methods.noise import field
-from eyeline.methods.presets import differences
 from eyeline.models import bundled, lite0
 from networks import pictures
 
@@ -71,22 +71,8 @@ def wanted():
     return np.eye(5, dtype=np.float32)[[TARGET]]
 
 
-def assert_same(ours, theirs, tolerance=1e-5):
-    """Relative to the largest number of the map."""
-    assert np.abs(theirs).max() > 1e-6
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
-
-
-def agree(preset, method, model, images, theirs, target=TARGET, tolerance=1e-5, **given):
-    """Compare a preset with its tool, and see that eyeline's own defaults would not pass."""
-    ours = eyeline.explain(model, images, method, target, preset=preset, **given).maps
-    assert_same(ours, theirs, tolerance)
-    changed = differences(METHODS[method], PRESETS[preset][method])
-    if set(changed) - set(given):
-        windows = {name: changed[name] for name in ("window", "stride") if name in changed}
-        own = eyeline.explain(model, images, method, target, **{**windows, **given}).maps
-        with pytest.raises(AssertionError):
-            assert_same(own, theirs, tolerance)
+def agree(preset, method, model, images, theirs, target=TARGET, **given):
+    agreement.agree(preset, method, model, images, theirs, target, **given)
 
 
 def noise(samples, deviation=1.0):

@@ -16,3 +16,25 @@ collect_ignore_glob = [] if importlib.util.find_spec("captum") else ["test_*.py"
 def stubbed_torchvision():
     """Give zennit and grad-cam the few names of torchvision that they import; PyPI's build is for another torch."""
     torchvision_stub.stub()
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A residual network in float64, so that no activation falls on another side of zero than in another tool."""
+    from networks import build
+
+    return build("ResNet18", classes=10, size=32).double()
+
+
+@pytest.fixture(scope="module")
+def images():
+    from networks import pictures
+
+    return pictures(2, 32)[:, :, :24].copy()
+
+
+@pytest.fixture(scope="module")
+def model(network):
+    import eyeline
+
+    return eyeline.load(network, input_size=(32, 24))

@@ -12,29 +12,15 @@ from test_captum import numbers, photograph, tensor
 from torch import nn
 
 import eyeline
+from agreement import assert_same
 from eyeline.methods import derivatives
 from eyeline.methods.expected import draws
 from eyeline.methods.noise import field
-from networks import Lite0, build, pictures
+from networks import Lite0, pictures
 
 TARGET = 3
 BASELINES = [eyeline.Constant(0), eyeline.Constant((0.2, 0.5, 0.9)), eyeline.Blur(3)]
 SIGNED = {"channels": None}
-
-
-@pytest.fixture(scope="module")
-def network():
-    return build("ResNet18", classes=10, size=32).double()
-
-
-@pytest.fixture(scope="module")
-def images():
-    return pictures(2, 32)[:, :, :24].copy()
-
-
-@pytest.fixture(scope="module")
-def model(network):
-    return eyeline.load(network, input_size=(32, 24))
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +35,6 @@ def smooth():
 
 def wide(images):
     return tensor(images).double()
-
-
-def assert_same(ours, theirs, tolerance=1e-5):
-    """Relative to the largest number of the map."""
-    assert np.abs(theirs).max() > 1e-3
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import torch
 from captum import attr
 from saliency import core as pair
 from test_captum import numbers, photograph, tensor
-from test_gradient_peers import assert_same, wide
+from test_gradient_peers import wide
 
+import agreement
 import eyeline
-from eyeline.methods import METHODS, PRESETS
+from agreement import assert_same
 from eyeline.methods.layermaps import enlarged
 from eyeline.methods.noise import field
-from eyeline.methods.presets import differences
-from networks import Lite0, build, pictures
+from networks import Lite0, pictures
 
 TARGET = 3
 GIVEN = {"samples": 4, "seed": 7}
@@ -27,35 +27,12 @@ GIVEN = {"samples": 4, "seed": 7}
 
 
 @pytest.fixture(scope="module")
-def network():
-    return build("ResNet18", classes=10, size=32).double()
-
-
-@pytest.fixture(scope="module")
-def images():
-    return pictures(2, 32)[:, :, :24].copy()
-
-
-@pytest.fixture(scope="module")
 def image(images):
     return images[:1]
 
 
-@pytest.fixture(scope="module")
-def model(network):
-    return eyeline.load(network, input_size=(32, 24))
-
-
-def agree(preset, method, model, images, theirs, target=TARGET, tolerance=1e-5, **given):
-    """Compare a preset with its tool, and see that eyeline's own defaults would not pass."""
-    ours = eyeline.explain(model, images, method, target, preset=preset, **given).maps
-    assert_same(ours, theirs, tolerance)
-    changed = differences(METHODS[method], PRESETS[preset][method])
-    if set(changed) - set(given):
-        windows = {name: changed[name] for name in ("window", "stride") if name in changed}
-        own = eyeline.explain(model, images, method, target, **{**windows, **given}).maps
-        with pytest.raises(AssertionError):
-            assert_same(own, theirs, tolerance)
+def agree(preset, method, model, images, theirs, target=TARGET, **given):
+    agreement.agree(preset, method, model, images, theirs, target, **given)
 
 
 def drawn(images, noise, samples=4):
