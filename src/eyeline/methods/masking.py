@@ -62,8 +62,10 @@ def blend(below: Pixels, above: Pixels, mask: Float[np.ndarray, "*space"]) -> Pi
         return np.asarray(np.where(mask[..., None], above, below))
     channels = below.shape[-1]
     share = np.repeat(mask.astype(np.float32, copy=False), channels, axis=-1)  # numpy is quick along long axes
-    found = below.reshape(*below.shape[:-2], -1) * (1 - share)
-    found += above.reshape(*above.shape[:-2], -1) * share
+    found = 1 - share
+    found *= below.reshape(*below.shape[:-2], -1)
+    share *= above.reshape(*above.shape[:-2], -1)
+    found += share
     return np.asarray(found.reshape(*mask.shape, channels))
 
 
