@@ -69,8 +69,20 @@ def races(record: Record) -> str:
         "by the clock",
     )
     lines = [*head(record), *rows(titles, *body)]
+    lines += [f"Behind, beyond the spread: {'; '.join(behind(record)) or 'nobody'}.", ""]
     grown = [(str(each["masks"]), str(each["mebibytes"])) for each in record.get("memory", [])]
     return "\n".join([*lines, *(rows(("masks, memory=256", "grew by, MiB"), *grown) if grown else [])])
+
+
+def behind(record: Record) -> list[str]:
+    """Name those whom eyeline is slower than, by the processor: within the spread, the quartiles of the rounds."""
+    return [
+        f"{name}, {method}: {who} takes {spread(faster)} times as long"
+        for name, methods in record["races"].items()
+        for method, each in methods.items()
+        for who, faster in each["times_faster"].items()
+        if faster["high"] < 1
+    ]
 
 
 def _milliseconds(seconds: float) -> str:

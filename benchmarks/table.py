@@ -156,7 +156,7 @@ def lacking(record: dict[str, Any]) -> list[str]:
     if "planted" in record:
         return runs_tables.unfound(record)
     if "races" in record:
-        return []
+        return family_tables.behind(record)
     return (engine_bars.missed if "peers" in record["parts"] else missed)(record["parts"])
 
 
