@@ -501,19 +501,6 @@ def right_or_refused(module, images, **given):
     return None
 
 
-OPEN = {
-    "huge pixel, wide": "a huge value's rounding spreads over its tile in Winograd's transforms",
-}
-
-
-@pytest.fixture(autouse=True)
-def open_ends(request):
-    """Say what the engine cannot do yet; whoever makes it right is told to delete the line."""
-    for name, reason in OPEN.items():
-        if name in request.node.name:
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-
-
 VIEWS = {
     "a slice": "x[:, :2] *= 2",
     "a slice from a layer": "y = a(x)\nx[:, :2] = y[:, 2:]",
@@ -602,6 +589,23 @@ def test_numbers_that_are_not_finite_on_the_way(layers, values, hot, keep):
             else:
                 tensor[0] = value
     right_or_refused(module, pixels(hot=hot), keep=keep)
+
+
+def test_a_cover_far_beyond_the_image(monkeypatch):
+    """One huge number, in the windows alone."""
+    from eyeline.incremental import run
+
+    module = randomised(build([*WIDE, *WIDE_ENDS]))
+    with torch.no_grad():
+        module[0].weight.copy_(module[0].weight.abs() * 9)
+        module[1].weight.copy_(module[1].weight.abs() / 90)
+    cover = np.full((9, 8, 3), 0.5, dtype=np.float32)
+    cover[4, 4] = 1e5
+    given = {"window": 8, "stride": 1, "baseline": eyeline.Image(cover)}
+    assert right_or_refused(module, pixels(), **given) is None
+    monkeypatch.setattr(run, "uneven", lambda data, usual: False)
+    with pytest.raises((AssertionError, RuntimeWarning)):
+        right_or_refused(module, pixels(), **given)
 
 
 @pytest.mark.parametrize("engine", ["incremental", "full"])

@@ -6,6 +6,7 @@ loop over depthwise taps, or gathered patches times a matrix.
 
 import math
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import NamedTuple
 
@@ -22,6 +23,10 @@ TILES, FEWEST = 2**22, 132
 NARROW = 32
 """Channels under which Winograd's transforms cost more than they save."""
 
+UNEVEN, SAMPLE = 1000.0, 4096
+"""How many times its lower quartile a map's largest number may be: Winograd's rounding goes by the largest of a tile,
+and where a later layer cuts that off, it is what remains of the neighbours. Numbers that the quartile is read from."""
+
 
 class Layer(NamedTuple):
     """A prepared convolution.
@@ -29,10 +34,12 @@ class Layer(NamedTuple):
     Args:
         run: (source, where the outputs lie) -> (rows, outputs).
         bytes: of the weights as they are laid out for it.
+        even: prepares the same without Winograd's tiles, the first time that it is asked; None where none are used.
     """
 
     run: Callable[[Windows, Frame], Tensor]
     bytes: int
+    even: "Callable[[], Layer] | None" = None
 
 
 def prepare(node: Node, inputs: int, kernels: ModuleType) -> Layer:
@@ -57,6 +64,16 @@ def check_finite(data: Tensor, name: str) -> None:
         raise UnsupportedError(
             f"layers must give finite numbers for the incremental engine, but {name!r} does not. Use engine='full'."
         )
+
+
+def uneven(data: Tensor, usual: Tensor) -> bool:
+    """Say whether a number of `data` is far beyond the lower quartile of those of `usual` that are not 0."""
+    sizes = usual.flatten()[:: max(1, usual.numel() // SAMPLE)].abs()
+    sizes = sizes[sizes > 0]
+    if not len(sizes):
+        return False
+    quartile = sizes.kthvalue(1 + len(sizes) // 4).values
+    return bool(max(data.max(), -data.min()) > UNEVEN * quartile)
 
 
 def _pointwise(conv: Conv, kernels: ModuleType) -> Layer:
@@ -97,7 +114,7 @@ def _winograd(conv: Conv, name: str, kernels: ModuleType) -> Layer:
         check_finite(out, name)  # an infinity would spread as NaN over its tile, and a later layer may clip it
         return out
 
-    return Layer(run, packed.values.nbytes)
+    return Layer(run, packed.values.nbytes, cache(lambda: _gathered(conv, kernels)))
 
 
 def _depthwise(conv: Conv, kernels: ModuleType) -> Layer:

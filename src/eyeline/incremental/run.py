@@ -7,7 +7,7 @@ once for many positions.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -16,27 +16,14 @@ from torch import Tensor
 
 from eyeline._typing import Boxes, Images, Scores
 from eyeline.incremental import dense
-from eyeline.incremental.convolution import Layer, check_finite, prepare
+from eyeline.incremental.convolution import Layer, check_finite, prepare, uneven
 from eyeline.incremental.graph import Conv, Flatten, GlobalMean, Graph, Linear, Node
 from eyeline.incremental.kernels import kernels as choose
 from eyeline.incremental.plan import Plan, around, local_nodes, plan
 from eyeline.incremental.simplify import simplify
 from eyeline.incremental.sizes import HEAVY, sizes
 from eyeline.incremental.threads import in_order
-from eyeline.incremental.windows import Cover, Frame, Patch, Windows, covered, follow, of_image
-
-
-@dataclass(frozen=True, eq=False)
-class Clean:
-    """What the network makes of the image itself.
-
-    Args:
-        maps: per node that windows follow, (rows, columns, channels).
-        output: (classes,), raw.
-    """
-
-    maps: dict[int, Tensor]
-    output: Tensor
+from eyeline.incremental.windows import Clean, Cover, Frame, Patch, Windows, covered, follow, of_image
 
 
 class Engine:
@@ -63,6 +50,7 @@ class Engine:
             for place, node in enumerate(nodes)
             if self._local[place] and isinstance(node.operation, Conv)
         }
+        self._tiled = {place: nodes[place].inputs[0] for place, each in self._layers.items() if each.even}
         self._linear = {
             place: kernels.pack(node.operation.weight.T[None], node.operation.bias)
             for place, node in enumerate(nodes)
@@ -150,7 +138,8 @@ class Engine:
             return found
 
         output = self.graph.walk(visit)
-        return Clean(maps, output.reshape(-1))
+        direct = frozenset(place for place, source in self._tiled.items() if uneven(maps[source], maps[source]))
+        return Clean(maps, output.reshape(-1), direct)
 
     def sweep(self, clean: Clean, patch: Patch, boxes: Boxes, most: int = 2**30) -> Iterator[tuple[int, int, Tensor]]:
         """Yield (start, stop, raw outputs) for the clean image with each box replaced by `patch`, in order.
@@ -167,6 +156,8 @@ class Engine:
         plan = self.plan(boxes)
         chunk, group = sizes(plan, self._memory, self.bytes, self._chunk, self._each, self._heavy)
         group = min(group, most)
+        if self._tiled and isinstance(patch, Tensor) and uneven(patch, clean.maps[0]):
+            clean = replace(clean, direct=frozenset(self._tiled))
 
         @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is untyped here
         def call(start: int) -> tuple[int, int, Tensor]:
@@ -205,7 +196,7 @@ class Engine:
             if self._local[place]:
                 frame = Frame(*plan.rows(place, *span), clean.maps[place])
                 if node.inputs:
-                    data = self._compute(place, windows, frame, kept is None)
+                    data = self._compute(place, windows, frame, kept is None, place in clean.direct)
                 else:
                     data = covered(self._kernels, frame, patch, boxes, span)
                 windows[place] = Windows(data, *frame)
@@ -220,11 +211,12 @@ class Engine:
                     windows.pop(each, None)
         return found
 
-    def _compute(self, place: int, windows: dict[int, Windows], frame: Frame, reuse: bool) -> Tensor:
+    def _compute(self, place: int, windows: dict[int, Windows], frame: Frame, reuse: bool, direct: bool) -> Tensor:
         node = self.graph.nodes[place]
         inputs = [windows[each] for each in node.inputs]
         if place in self._layers:
-            return self._layers[place].run(inputs[0], frame)
+            layer = self._layers[place]
+            return (layer.even() if direct and layer.even else layer).run(inputs[0], frame)
         free = [reuse and self._last[each] == place and node.inputs.count(each) == 1 for each in node.inputs]
         return follow(self._kernels, node.operation, inputs, free, frame)
 

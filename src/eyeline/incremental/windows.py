@@ -1,6 +1,7 @@
 """Ragged windows: what differs from the clean maps, and every operation on it but convolution."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import NamedTuple, TypeAlias
@@ -23,6 +24,21 @@ from eyeline.incremental.graph import (
     Operation,
     Pad,
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Clean:
+    """What the network makes of the image itself.
+
+    Args:
+        maps: per node that windows follow, (rows, columns, channels).
+        output: (classes,), raw.
+        direct: nodes that are to be computed without tiles, because numbers of their input are far beyond the others.
+    """
+
+    maps: dict[int, Tensor]
+    output: Tensor
+    direct: frozenset[int] = frozenset()
 
 
 class Windows(NamedTuple):
