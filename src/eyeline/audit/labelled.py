@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from eyeline.dataset.rows import at_once
+from eyeline.dataset.rows import best_classes
 from eyeline.dataset.store import DONE, Store
 from eyeline.dataset.work import named
 from eyeline.errors import InputError
@@ -55,10 +55,7 @@ def labelled(store: Store) -> Labelled:
         raise InputError("an audit must have labels, but no image of the store has one. Run it on class folders.")
     known = {label: column(store, label) for label in set(labels[done])}
     columns = np.array([known[label] if fine else -1 for label, fine in zip(labels, done, strict=True)])
-    step, best = at_once(store), np.zeros(len(labels), dtype=np.int64)
-    for start in range(0, len(labels), step):
-        best[start : start + step] = np.asarray(store["scores"][start : start + step]).argmax(axis=1)
-    return Labelled(labels, done, columns, best)
+    return Labelled(labels, done, columns, best_classes(store))
 
 
 def column(store: Store, label: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from eyeline import target as targets
 from eyeline._files import cell, writing
@@ -61,6 +61,13 @@ def at_once(store: Store) -> int:
     manifest = store.manifest
     rows = min(AT_ONCE, BYTES // (4 * math.prod(manifest.map)))
     return max(1, rows // manifest.chunk) * manifest.chunk
+
+
+def best_classes(store: Store) -> Int[np.ndarray, "rows"]:
+    """Return the column of each row's best class, reading some scores at a time."""
+    step = at_once(store)
+    starts = range(0, len(store.items), step)
+    return np.concatenate([np.asarray(store["scores"][start : start + step]).argmax(axis=1) for start in starts])
 
 
 def over_channels(store: Store, maps: np.ndarray) -> Float[np.ndarray, "n *space"]:

@@ -7,11 +7,12 @@ import numpy as np
 
 from eyeline.attribution import Attribution
 from eyeline.audit import audit, outside
+from eyeline.dataset.rows import best_classes
 from eyeline.dataset.store import DONE, Store
 from eyeline.errors import InputError
 from eyeline.gate.difference import Difference
 from eyeline.gate.kept import Kept, at_most
-from eyeline.gate.labels import best, columns
+from eyeline.gate.labels import columns
 from eyeline.gate.limits import GateLimits
 from eyeline.gate.shown import attribution
 from eyeline.methods.progress import progress
@@ -94,7 +95,7 @@ class Measuring:
         rows, known = rows[known >= 0], known[known >= 0]
         if not len(rows):
             raise InputError("least_accuracy must have labels, but no image of the store has one. Leave it out.")
-        right = best(self.store)[rows] == known
+        right = best_classes(self.store)[rows] == known
         wrong = tuple(self.store.items[row].name for row in rows[~right])
         share = float(right.mean())
         what = f"share of {len(rows)} labelled images that are right"
