@@ -1,6 +1,7 @@
 """What `engine="auto"` costs beside the full path: one run each in a process of its own, set-up included.
 
-    python benchmarks/choice.py --networks small ResNet18 --strides 56 28 16 --rounds 3
+    python benchmarks/choice.py --strides 56 28 16 --rounds 5 --out benchmarks/choice.json
+    python benchmarks/table.py benchmarks/choice.json --into docs/benchmarks.md
 
 For each network and stride: seconds of the call (wall clock and processor), which path ran, why, and auto's seconds
 as a multiple of the full path's. The bar is 1.05, for sweeps of any length.
@@ -8,7 +9,6 @@ as a multiple of the full path's. The bar is 1.05, for sweeps of any length.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -77,13 +77,15 @@ def main() -> None:
         for stride in arguments.strides
     }
     if arguments.out:
+        before = json.loads(arguments.out.read_text())["choice"] if arguments.out.exists() else {}
         record = {
             "machine": machine(),
             "versions": versions(),
             "threads": arguments.threads,
-            "load": os.getloadavg()[0],
+            "rounds": arguments.rounds,
         }
-        arguments.out.write_text(json.dumps({**record, "found": found}, indent=1) + "\n", encoding="utf-8")
+        record["choice"] = {**before, **found}
+        arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

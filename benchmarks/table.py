@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import choice_tables
 import engine_bars
 import engine_tables
 import family_tables
@@ -134,6 +135,8 @@ def blocks(record: dict[str, Any]) -> dict[str, str]:
         return runs_tables.blocks(record)
     if "planted" in record:
         return runs_tables.planted(record)
+    if "choice" in record:
+        return choice_tables.choice(record)
     if "races" in record:
         return {record["name"]: family_tables.races(record)}
     if "family" in record["parts"]:
@@ -155,6 +158,8 @@ def lacking(record: dict[str, Any]) -> list[str]:
         return runs_tables.missed(record)
     if "planted" in record:
         return runs_tables.unfound(record)
+    if "choice" in record:
+        return choice_tables.slower(record)
     if "races" in record:
         return family_tables.behind(record)
     return (engine_bars.missed if "peers" in record["parts"] else missed)(record["parts"])

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = {
     "full_path": ("docs/benchmarks.md",),
     "engine": ("docs/benchmarks.md", "README.md"),
+    "choice": ("docs/benchmarks.md",),
     "gradient_family": ("docs/benchmarks.md",),
     "layer_family": ("docs/benchmarks.md",),
     "keras_family": ("docs/benchmarks.md",),
