@@ -9,8 +9,8 @@ def choice(record: dict[str, Any]) -> dict[str, str]:
     """What `auto` took beside the full path, see choice.py."""
     machine = record["machine"]
     lines = [
-        f"{machine['processor']}, {record['threads']} thread, load {machine['load']:.1f}, medians of {record['rounds']} "
-        "runs, each in a process of its own; `python benchmarks/choice.py`",
+        f"{machine['processor']}, {record['threads']} thread, load {machine['load']:.1f}, medians of "
+        f"{record['rounds']} runs, each in a process of its own; `python benchmarks/choice.py`",
         "",
         "| network | windows | seconds by `auto` | by the full path | ratio | what ran |",
         "| --- | --- | --- | --- | --- | --- |",
