@@ -213,6 +213,7 @@ def test_keys_alone(visit):
     for _ in range(3):
         page.keyboard.press("Shift+ArrowUp")
     page.wait_for_selector("h3:has-text('with the part covered')")
+    page.wait_for_function("document.getElementById('cover').getAttribute('aria-label').includes('row 82')")
     assert "row 82, column 112" in page.locator("#cover").get_attribute("aria-label")
     setting(page, "stride").fill("56")
     page.locator("#start-0").focus()

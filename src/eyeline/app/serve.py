@@ -104,6 +104,7 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind((host, port))
+        held.listen()  # whoever follows the address before the server runs waits for it, and is not refused
     except OSError as error:
         held.close()
         raise InputError(
