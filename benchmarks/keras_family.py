@@ -6,14 +6,13 @@ Xplique at the best of its batch sizes; tf-keras-vis takes one sample a pass and
 run before, so that TensorFlow has made what it makes once. RISE runs on the small network only.
 """
 
-import argparse
 import dataclasses
 import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from measure import beside, best_size, head, limit_threads, report
+from measure import beside, best_size, races, report
 
 STEPS, SAMPLES, NOISE, MASKS = 50, 25, 0.15, 4000
 SIZES = {"IntegratedGradients": (1, 4, 8, 16, 50), "SmoothGrad": (1, 5, 25), "RISE": (8, 32, 128, 256)}
@@ -91,16 +90,5 @@ def tf_keras_vis(network: Any, image: Any, target: int) -> Run:
     return lambda: tool(score, image, smooth_samples=SAMPLES, smooth_noise=NOISE, normalize_map=False)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=60, help="of the rounds of one method on one network")
-    parser.add_argument("--only", nargs="+", default=["small", "MobileNetV2"])
-    arguments = parser.parse_args()
-    limit_threads(arguments.threads)
-    found = {name: race(name, arguments.seconds) for name in arguments.only}
-    print(json.dumps({**head(arguments.threads), "name": "keras", "races": found}, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    races("keras", __doc__, race, 60, ["small", "MobileNetV2"])

@@ -7,14 +7,13 @@ changes. Every contender makes a map of the image's size and keeps what it prepa
 gradient; grad-cam asks for one of the image, without which it does not run.
 """
 
-import argparse
 import json
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from measure import beside, head, limit_threads, report
+from measure import beside, races, report
 
 Run = Callable[[], Any]
 COUNTS = (1, 8)
@@ -108,16 +107,5 @@ def grad_cam(module: Any, given: Any, layer: str, target: int) -> Run:
     return lambda: tool(given, [ClassifierOutputTarget(target)] * len(given))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=30, help="of the rounds of one method on one network")
-    parser.add_argument("--only", nargs="+", default=["EfficientNet-Lite0", "ResNet18"])
-    arguments = parser.parse_args()
-    limit_threads(arguments.threads)
-    found = {name: race(name, arguments.seconds) for name in arguments.only}
-    print(json.dumps({**head(arguments.threads), "name": "layers", "races": found}, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    races("layers", __doc__, race, 30, ["EfficientNet-Lite0", "ResNet18"])

@@ -1,5 +1,6 @@
 """Timing side by side: contenders take turns in one process, so that what else the machine does hits all alike."""
 
+import argparse
 import json
 import os
 import platform
@@ -99,6 +100,26 @@ def head(threads: int) -> dict[str, Any]:
     command = " ".join(["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]])
     record = {"machine": machine(), "versions": versions(), "threads": threads}
     return {**record, "command": command, "date": date.today().isoformat()}
+
+
+def races(name: str, about: str, race: Callable[[str, float], Any], budget: float, networks: list[str]) -> None:
+    """Print the record of a benchmark that races methods on networks, told by its command.
+
+    Args:
+        name: of the record, and of its marker in a page.
+        about: the command's description.
+        race: (network, seconds of the rounds) -> what is recorded.
+        budget: seconds by default.
+        networks: by default.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=budget, help="of the rounds of one method on one network")
+    parser.add_argument("--only", nargs="+", default=networks)
+    arguments = parser.parse_args()
+    limit_threads(arguments.threads)
+    found = {each: race(each, arguments.seconds) for each in arguments.only}
+    print(json.dumps({**head(arguments.threads), "name": name, "races": found}, indent=1))
 
 
 def summary(times: list[float]) -> dict[str, float]:

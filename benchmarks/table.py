@@ -13,6 +13,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -129,19 +130,40 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def races(record: dict[str, Any]) -> dict[str, str]:
+    return {record["name"]: family_tables.races(record)}
+
+
+def gradients(record: dict[str, Any]) -> dict[str, str]:
+    return {"family": family_tables.family(record)}
+
+
+def whole(record: dict[str, Any]) -> dict[str, str]:
+    return {"full_path": table(record)}
+
+
+KINDS: dict[str, tuple[Callable[[dict[str, Any]], dict[str, str]], Callable[[dict[str, Any]], list[str]]]] = {
+    "runs": (runs_tables.blocks, runs_tables.missed),
+    "planted": (runs_tables.planted, runs_tables.unfound),
+    "choice": (choice_tables.choice, choice_tables.slower),
+    "races": (races, family_tables.behind),
+    "family": (gradients, lambda record: missed(record["parts"])),
+    "peers": (engine_tables.blocks, lambda record: engine_bars.missed(record["parts"])),
+}
+"""By a key that only such a record, or its parts, has: its text by the name of the marker that it stands under, and the
+bars that it misses."""
+
+
+def kind(record: dict[str, Any]) -> Any:
+    """The pair of KINDS for a record; one without such a key is of the full path."""
+    keys = {*record, *record.get("parts", {})}
+    return next((pair for key, pair in KINDS.items() if key in keys), (whole, lambda record: missed(record["parts"])))
+
+
 def blocks(record: dict[str, Any]) -> dict[str, str]:
     """Text by the name of the marker that it stands under."""
-    if "runs" in record:
-        return runs_tables.blocks(record)
-    if "planted" in record:
-        return runs_tables.planted(record)
-    if "choice" in record:
-        return choice_tables.choice(record)
-    if "races" in record:
-        return {record["name"]: family_tables.races(record)}
-    if "family" in record["parts"]:
-        return {"family": family_tables.family(record)}
-    return engine_tables.blocks(record) if "peers" in record["parts"] else {"full_path": table(record)}
+    found: dict[str, str] = kind(record)[0](record)
+    return found
 
 
 def filled(page: str, texts: dict[str, str]) -> str:
@@ -154,15 +176,8 @@ def filled(page: str, texts: dict[str, str]) -> str:
 
 def lacking(record: dict[str, Any]) -> list[str]:
     """Name the bars that are missed."""
-    if "runs" in record:
-        return runs_tables.missed(record)
-    if "planted" in record:
-        return runs_tables.unfound(record)
-    if "choice" in record:
-        return choice_tables.slower(record)
-    if "races" in record:
-        return family_tables.behind(record)
-    return (engine_bars.missed if "peers" in record["parts"] else missed)(record["parts"])
+    found: list[str] = kind(record)[1](record)
+    return found
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """The report of an audit in a real browser: nothing is loaded, nothing overflows, axe finds nothing."""
 
+import functools
+
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -43,23 +45,8 @@ def path(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, path):
-    contexts = []
-
-    def open_(**settings):
-        context = browser.new_context(viewport={"width": 1100, "height": 900}, **settings)
-        page = context.new_page()
-        contexts.append((context, said := []))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(("file:", "data:")) or said.append(request.url))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_
-    for context, said in contexts:
-        context.close()
-        assert said == []
+def opened(watched, path):
+    return functools.partial(watched, path)
 
 
 def test_it_is_read_from_the_verdict_down(opened):

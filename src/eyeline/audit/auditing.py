@@ -6,14 +6,15 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from eyeline._typing import Images
+from eyeline.audit.changed import check_scores
 from eyeline.audit.clusters import Clusters, clustered, returning
 from eyeline.audit.evidence import outside, within
 from eyeline.audit.labelled import Labelled, labelled
 from eyeline.audit.shortcuts import Finding, Trial, largest
 from eyeline.audit.suspects import FEWEST, suspects
 from eyeline.baseline import Baseline
-from eyeline.dataset.items import Source, source
-from eyeline.dataset.order import Ordered
+from eyeline.dataset.items import Source
+from eyeline.dataset.order import Ordered, again
 from eyeline.dataset.rows import over_channels
 from eyeline.dataset.store import Store
 from eyeline.dataset.work import opened
@@ -23,9 +24,6 @@ from eyeline.models.base import Model
 
 MOST, OTHERS, TESTED = 400, 200, 4
 """Images of a class that are compared; images of other classes that a pattern is pasted on; suspects of a class."""
-
-FAR = 0.01
-"""Difference of a score from the store's, as a share of the largest, that is more than another path's rounding."""
 SIDE = 32
 """Pixels of a side to which images and maps are pooled before they are compared."""
 
@@ -152,6 +150,7 @@ def _class(
         best=known.best[rows],
         other_rows=tuple(int(row) for row in rest),
         others=others,
+        other_best=known.best[rest],
         limits=(float(min(own.min(), others.min())), float(max(own.max(), others.max()))),
         baseline=baseline,
     )
@@ -190,10 +189,7 @@ def source_of(store: Store, images: object) -> Source:
     Raises:
         InputError: they are not there any more.
     """
-    if images is None and not store.origin:
-        raise InputError("an audit must see the images again, but the store is of an array in memory. Pass images=.")
-    found = source(store.origin if images is None else images)
-    places = {item.name: place for place, item in enumerate(found.items)}
+    found, places = again(store, images, "an audit must see the images again")
     gone = [item.name for item in store.items if item.name not in places]
     if gone:
         raise InputError(f"an audit must see the images again, but {gone[0]!r} is not there. Pass images=.")
@@ -213,13 +209,4 @@ def _check(store: Store, model: Model, given: Source, known: Labelled) -> None:
             f"the model must see images as the store has them, {store.manifest.image}, but sees {image.shape[1:]}. "
             "Load it with the input_size= and fit= of the run."
         )
-    scores = model.scores(image)[0]
-    if scores.shape != kept.shape or np.abs(scores - kept).max() > FAR * max(1.0, float(np.abs(kept).max())):
-        raise InputError(
-            f"the model must be the one that made the store, but gives {store.items[row].name!r} other scores "
-            f"({_few(scores)}; in the store {_few(kept)}). Open the same file with the same settings."
-        )
-
-
-def _few(scores: np.ndarray) -> str:
-    return ", ".join(f"{each:.3g}" for each in scores[:3]) + (", ..." if len(scores) > 3 else "")
+    check_scores(model, image, kept[None], store.items[row].name)

@@ -1,18 +1,22 @@
-"""Images with something done to them, and what the model calls them then."""
+"""Images with something done to them, what the model calls them then, and whether it is the store's model at all."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from eyeline._typing import Images
+from eyeline._typing import Images, Scores
 from eyeline.baseline import Baseline
+from eyeline.errors import InputError
 from eyeline.filling import Filling
 from eyeline.methods.checks import baseline_of
 from eyeline.models.base import Model
 
 BATCH = 64
 """Images of a forward pass."""
+
+FAR = 0.01
+"""Difference of a score from the store's, as a share of the largest, that is more than another path's rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,3 +65,21 @@ def covered(images: Images, region: Bool[np.ndarray, "*space"], baseline: Baseli
     else:
         fills = baseline_of(baseline, images)
     return np.where(region[..., None], fills, images).astype(np.float32, copy=False)
+
+
+def check_scores(model: Model, images: Images, kept: Scores, name: str) -> None:
+    """Compare a model's scores of one image, (1, *space, channels), with those in a store, (1, classes).
+
+    Raises:
+        InputError: they differ by more than rounding.
+    """
+    scores = model.scores(images)
+    if scores.shape != kept.shape or np.abs(scores - kept).max() > FAR * max(1.0, float(np.abs(kept).max())):
+        raise InputError(
+            f"the model must be the one that made the store, but gives {name!r} other scores "
+            f"({_few(scores[0])}; in the store {_few(kept[0])}). Open the same file with the same settings."
+        )
+
+
+def _few(scores: np.ndarray) -> str:
+    return ", ".join(f"{each:.3g}" for each in scores[:3]) + (", ..." if len(scores) > 3 else "")

@@ -111,6 +111,7 @@ class Trial:
         best: their best classes.
         other_rows: of the store, images of other classes.
         others: those images.
+        other_best: their best classes.
         limits: of the run's images.
         baseline: what covers a pattern; None means what the class's images without it show there, on the mean.
     """
@@ -123,14 +124,15 @@ class Trial:
     best: Int[np.ndarray, "n"]
     other_rows: tuple[int, ...]
     others: Images
+    other_best: Int[np.ndarray, "n"]
     limits: tuple[float, float]
     baseline: Baseline | None
 
     def __call__(self, suspect: Suspect, stability: float = float("nan")) -> Finding:
         """Paste the pattern and its opposite; the group that has what turns more is the one that is reported."""
-        members, before = suspect.members, best(self.model, self.others)
+        members = suspect.members
         d = difference(self.images, members)
-        pasted, reversed_ = (self._pasted(before, each) for each in (d, -d))
+        pasted, reversed_ = (self._pasted(each) for each in (d, -d))
         turned, opposite = (each.shares[1] - each.shares[0] for each in (pasted, reversed_))
         if opposite > turned:  # the group is the one without the pattern
             members, d, turned, opposite, pasted = ~members, -d, opposite, turned, reversed_
@@ -144,7 +146,7 @@ class Trial:
             pattern=d,
             turned=turned,
             opposite=opposite,
-            kept=(self._share(own), self._share(self._within(own - d))),
+            kept=(self._share(self.best[members]), self._share(best(self.model, self._within(own - d)))),
             pasted=pasted,
             covered=self._covered(np.abs(d).max(axis=-1) > 0, rest),
             stability=stability,
@@ -153,9 +155,9 @@ class Trial:
             limits=self.limits,
         )
 
-    def _pasted(self, before: np.ndarray, d: Images) -> Change:
+    def _pasted(self, d: Images) -> Change:
         after = best(self.model, self._within(self.others + d))
-        return Change(self.other_rows, self.column, before, after)
+        return Change(self.other_rows, self.column, self.other_best, after)
 
     def _covered(self, region: Bool[np.ndarray, "*space"], rest: Images) -> Change | None:
         baseline = Image(rest) if self.baseline is None else self.baseline
@@ -164,8 +166,8 @@ class Trial:
         after = best(self.model, covered(self.images, region, baseline))
         return Change(self.rows, self.column, self.best, after)
 
-    def _share(self, images: Images) -> float:
-        return float((best(self.model, images) == self.column).mean())
+    def _share(self, classes: Int[np.ndarray, "n"]) -> float:
+        return float((classes == self.column).mean())
 
     def _within(self, images: Images) -> Images:
         return np.asarray(np.clip(images, *self.limits), dtype=np.float32)

@@ -40,8 +40,12 @@ def run(path: str, model: Model, auditing: Auditing, say: Say) -> int:
         )
         _tell(found, store, auditing.limit, say)
         if file is not None and out is not None:
-            text = json.dumps(_plain(found, store), indent=1)
-            file.write((text if out.suffix == ".json" else page(found, store, model, images=auditing.images)).encode())
+            text = (
+                json.dumps(_plain(found, store), indent=1)
+                if out.suffix.lower() == ".json"
+                else page(found, store, model, images=auditing.images)
+            )
+            file.write(text.encode())
     if out is not None:
         say(f"-> {out}")
     return 1 if found.shortcuts else 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eyeline.dataset.items import Item, Source
+from eyeline.dataset.items import Item, Source, source
 from eyeline.dataset.store import MISSING, REFUSED, Store
 from eyeline.dataset.work import LABEL
 from eyeline.errors import InputError
@@ -37,6 +37,23 @@ class Ordered:
         if self.order[place] < 0:
             raise InputError(f"the image must be among those that are given, but {self.items[place].name!r} is not.")
         return self.inner.read(self.order[place])
+
+
+def again(store: Store, images: object, needed: str) -> tuple[Source, dict[str, int]]:
+    """Return the images of a store again, and the place of each name among them.
+
+    Args:
+        store: an open one.
+        images: where they are, if not where they were.
+        needed: how a sentence begins that says that they are not to be found.
+
+    Raises:
+        InputError: they are not.
+    """
+    if images is None and not store.origin:
+        raise InputError(f"{needed}, but the store is of an array in memory. Pass images=.")
+    given = source(store.origin if images is None else images)
+    return given, {item.name: place for place, item in enumerate(given.items)}
 
 
 def aligned(held: Store, given: Source, target: object) -> Source:

@@ -63,11 +63,11 @@ def at_once(store: Store) -> int:
     return max(1, rows // manifest.chunk) * manifest.chunk
 
 
-def best_classes(store: Store) -> Int[np.ndarray, "rows"]:
-    """Return the column of each row's best class, reading some scores at a time."""
+def best_classes(store: Store, name: str = "scores") -> Int[np.ndarray, "rows"]:
+    """Return the column of each row's largest score, or weight, reading some rows at a time."""
     step = at_once(store)
     starts = range(0, len(store.items), step)
-    return np.concatenate([np.asarray(store["scores"][start : start + step]).argmax(axis=1) for start in starts])
+    return np.concatenate([np.asarray(store[name][start : start + step]).argmax(axis=1) for start in starts])
 
 
 def over_channels(store: Store, maps: np.ndarray) -> Float[np.ndarray, "n *space"]:

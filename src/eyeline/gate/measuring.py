@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eyeline.attribution import Attribution
 from eyeline.audit import audit, outside
+from eyeline.audit.changed import check_scores
+from eyeline.dataset.order import again
 from eyeline.dataset.rows import best_classes
 from eyeline.dataset.store import DONE, Store
 from eyeline.errors import InputError
@@ -14,13 +15,10 @@ from eyeline.gate.difference import Difference
 from eyeline.gate.kept import Kept, at_most
 from eyeline.gate.labels import columns
 from eyeline.gate.limits import GateLimits
-from eyeline.gate.shown import attribution
+from eyeline.gate.shown import SEEN, attribution
 from eyeline.methods.progress import progress
 from eyeline.metrics.check import Check
 from eyeline.models.base import Model
-
-FAR = 0.01
-"""Difference of scores from those in the store, as a share of the largest, that is more than rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +130,12 @@ class Measuring:
         assert self.model is not None
         rows = np.flatnonzero(self.store.status == DONE)
         drawn = np.sort(np.random.default_rng(self.seed).permutation(rows)[: self.sample])
+        source, _ = again(self.store, self.images, SEEN)
         verdicts: dict[str, str] = {}
         with progress(len(drawn), "gate") as advance:
             for row in drawn:
-                found = attribution(self.store, [int(row)], self.images)
-                _same_model(self.model, found)
+                found = attribution(self.store, [int(row)], source)
+                check_scores(self.model, found.images, found.scores, found.names[0])
                 checked = self.check(self.model, found)
                 verdicts[f"{found.names[0]} ({'; '.join(checked.reasons())})"] = checked.verdicts[0]
                 advance(1)
@@ -146,17 +145,3 @@ class Measuring:
                 what = f"share of {len(drawn)} drawn images whose map {'is ' if len(words) > 1 else ''}"
                 what += "doubtful or failed" if len(words) > 1 else "failed"
                 yield at_most(name, what, len(named) / len(drawn), given[name], named)
-
-
-def _same_model(model: Model, found: Attribution) -> None:
-    """Compare the model's scores with those in the store.
-
-    Raises:
-        InputError: they differ by more than rounding.
-    """
-    scores, kept = model.scores(found.images), found.scores
-    if scores.shape != kept.shape or np.abs(scores - kept).max() > FAR * max(1.0, float(np.abs(kept).max())):
-        raise InputError(
-            f"the model must be the one that made the store, but gives {found.names[0]!r} other scores. "
-            "Open the same file with the same settings."
-        )

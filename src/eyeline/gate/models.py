@@ -9,6 +9,7 @@ import numpy as np
 from eyeline.dataset import items as reading
 from eyeline.dataset.items import Item, Source
 from eyeline.dataset.order import Ordered
+from eyeline.dataset.rows import best_classes
 from eyeline.dataset.running import Told, run
 from eyeline.dataset.store import DONE, Store
 from eyeline.dataset.work import LABEL
@@ -68,13 +69,11 @@ def twice(
 
 def _aimed(first: Store, given: Source) -> Ordered:
     """Return the images of a store that have maps, labelled with the class that was explained."""
-    explained, size = {}, max(1, first.manifest.chunk)
-    status = first.status
-    for start in range(0, len(first.items), size):
-        best = np.asarray(first["weights"][start : start + size]).argmax(axis=1)
-        for row in range(start, min(start + size, len(first.items))):
-            if status[row] == DONE:
-                explained[first.items[row].name] = _label(int(best[row - start]), first.manifest.classes)
+    columns = best_classes(first, "weights")
+    explained = {
+        first.items[row].name: _label(int(columns[row]), first.manifest.classes)
+        for row in np.flatnonzero(first.status == DONE)
+    }
     order = tuple(place for place, item in enumerate(given.items) if item.name in explained)
     if not order:
         raise InputError("two models must have an image to be compared on, but the first one's are all refused.")

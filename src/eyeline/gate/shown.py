@@ -6,22 +6,14 @@ import numpy as np
 
 from eyeline import target as targets
 from eyeline.attribution import Attribution
-from eyeline.dataset.items import Source, source
+from eyeline.dataset.items import Source
+from eyeline.dataset.order import again
 from eyeline.dataset.store import Store
 from eyeline.errors import Error, InputError
 from eyeline.image import Batch, collect
 
-
-def images_of(store: Store, images: object) -> tuple[Source, dict[str, int]]:
-    """Return the images of a store again, and the place of each name among them.
-
-    Raises:
-        InputError: they cannot be found.
-    """
-    if images is None and not store.origin:
-        raise InputError("the images must be seen again, but the store is of an array in memory. Pass images=.")
-    given = source(store.origin if images is None else images)
-    return given, {item.name: place for place, item in enumerate(given.items)}
+SEEN = "the images must be seen again"
+"""How the sentence begins that says that they are not to be found."""
 
 
 def attribution(store: Store, rows: Sequence[int], images: object = None) -> Attribution:
@@ -35,7 +27,7 @@ def attribution(store: Store, rows: Sequence[int], images: object = None) -> Att
     Raises:
         InputError: an image that is gone, refused or no longer the one that was explained.
     """
-    given, places = images_of(store, images)
+    given, places = again(store, images, SEEN)
     batches = [_image(store, given, places, row) for row in rows]
     order, manifest = list(rows), store.manifest
     maps, scores, weights = (np.stack([store[name][row] for row in order]) for name in ("maps", "scores", "weights"))
