@@ -125,5 +125,5 @@ def test_a_channel_too_many_is_refused():
 
 
 def test_a_picture_that_is_no_array():
-    with pytest.raises(InputError, match=r"baseline picture must be an array .*, but got str"):
+    with pytest.raises(InputError, match=r"baseline picture must be an array .*, but got 'black.png'"):
         Image("black.png")

@@ -207,7 +207,9 @@ def test_inputs_that_do_not_fit(given, sentence):
 
 
 def test_models_and_methods_that_do_not_fit():
-    with pytest.raises(UnsupportedError, match=r"must have more than 'input'\. Use eyeline\.load"):
+    with pytest.raises(
+        UnsupportedError, match=r"must have two or more, but Linear has only 'input'\. Use eyeline\.load"
+    ):
         eyeline.several(nn.Linear(3, 2))
     with pytest.raises(UnsupportedError, match="must be a PyTorch module, a Keras model or an ONNX file, but got"):
         eyeline.several(len)

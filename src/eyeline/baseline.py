@@ -12,7 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from eyeline._numbers import number, plain, whole
+from eyeline._numbers import number, plain, shown, whole
 from eyeline._typing import Images
 from eyeline.errors import InputError, nearest
 from eyeline.filling import Inpaint, LocalMean, SurroundingMean
@@ -161,10 +161,10 @@ class Image:
     pixels: Float[np.ndarray, "*space channels"]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pixels, np.ndarray):
+        if not isinstance(self.pixels, np.ndarray) or self.pixels.dtype.kind != "f":
             raise InputError(
-                f"the baseline picture must be an array (*space, channels), but got {type(self.pixels).__name__}. "
-                "Read a file first: numpy.asarray(PIL.Image.open(path)) / 255."
+                "the baseline picture must be an array of floats (*space, channels), but got "
+                f"{shown(self.pixels)}. Read a file first: numpy.asarray(PIL.Image.open(path)) / 255."
             )
 
     def __call__(self, images: Images) -> Images:

@@ -5,7 +5,8 @@ Every message reads `<what> must <rule>, but got <value> (<where>). <Way out>.`
 
 import difflib
 import importlib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable
 from types import ModuleType
 
 
@@ -52,6 +53,17 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
 def first_line(error: Exception, limit: int = 300) -> str:
     """Return the first line of what another library raised; its type where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:limit]
+
+
+def misfit(function: Callable[..., object], count: int) -> str:
+    """Return why a function cannot be called with so many values; nothing where it can, or does not say."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError as error:
+        return first_line(error)
+    except ValueError:  # one of another language
+        pass
+    return ""
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -24,7 +24,12 @@ class LabelImage:
 
     def __post_init__(self) -> None:
         pixels = self.pixels
-        if pixels.dtype.kind not in "iu" or not pixels.size:
+        if not pixels.size:
+            raise InputError(
+                f"labels must have at least one pixel, but got shape {pixels.shape}. "
+                "Pass a label image of the images' size, or leave it out for superpixels."
+            )
+        if pixels.dtype.kind not in "iu":
             raise InputError(
                 f"labels must hold whole numbers, but got {pixels.dtype} of shape {pixels.shape}. "
                 "Pass for example skimage.segmentation.slic(image, start_label=0)."
@@ -78,7 +83,15 @@ def as_labels(given: object) -> LabelImage:
         InputError: what it holds are no labels, or the file cannot be read.
     """
     if not isinstance(given, str | Path):
-        return LabelImage(np.asarray(given))
+        try:
+            return LabelImage(np.asarray(given))
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"labels must be rows of one length, but got a {type(given).__name__} that is no array "
+                f"({first_line(error, 80)}). Pass an array (rows, columns) of whole numbers."
+            ) from error
     try:
         if Path(given).suffix == ".npy":
             return LabelImage(np.load(given, allow_pickle=False))

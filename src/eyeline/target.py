@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from eyeline._numbers import number, plain, whole
+from eyeline._numbers import number, plain, shown, whole
 from eyeline._typing import Scores
-from eyeline.errors import InputError, nearest
+from eyeline.errors import InputError, misfit, nearest
 
 Classes = tuple[str, ...] | None
 """Names of the model's classes, where they are known."""
@@ -153,6 +153,11 @@ def as_target(given: object) -> Target:
             return Class(tuple(each if isinstance(each, str) else int(each) for each in given))
         return Weights(tuple(given))
     if isinstance(given, Target) and not isinstance(given, type):
+        if why := misfit(given, 2):
+            raise InputError(
+                "a target that is a function must take the scores, (n, classes), and the class names, but got "
+                f"{shown(given)} ({why}). Write for example lambda scores, classes: weights."
+            )
         return given
     raise InputError(
         f"target must be a class index, a class name or a target, but got {type(given).__name__}. "

@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Float
 
 from eyeline import target as targets
-from eyeline._numbers import whole
+from eyeline._numbers import floats, unfit, whole
 from eyeline._typing import Maps, Scores
 from eyeline.attribution import Attribution, Unit
 from eyeline.errors import InputError, ModelError, UnsupportedError, nearest
 from eyeline.image import Batch, collect
 from eyeline.models.base import Model
+from eyeline.models.several import Several
 from eyeline.sweep import Sweep
 
 
@@ -46,6 +47,12 @@ def enter(method: Any, model: object, images: object) -> Batch:
                 f"{field.name} must be one of {', '.join(map(str, words))}, but got {value!r}. "
                 f"{nearest(str(value), [word for word in words if word])}"
             )
+    if isinstance(model, Several):
+        raise UnsupportedError(
+            "model must be one of one input where a method is called, but got one of several "
+            f"({', '.join(map(repr, model.names))}). Use eyeline.explain(model, inputs, "
+            f"{type(method).__name__.lower()!r}), with settings as keywords."
+        )
     if not isinstance(model, Model):
         raise UnsupportedError(
             f"model must be one that eyeline.load returned, but got {type(model).__name__}. Pass eyeline.load(model)."
@@ -62,11 +69,12 @@ def weigh(target: object, n: int, model: Model) -> Callable[[Scores, int], Score
     def weights(scores: Scores, start: int) -> Scores:
         whole = np.zeros((n, scores.shape[1]), dtype=np.float32)
         whole[start : start + len(scores)] = scores
-        rows = np.asarray(chosen(whole, model.classes), dtype=np.float32)
-        if rows.shape != whole.shape or not np.isfinite(rows).all():
+        given = chosen(whole, model.classes)
+        rows = floats(given)
+        if rows is None or rows.shape != whole.shape or not np.isfinite(rows).all():
             raise InputError(
-                f"target must return finite weights of the scores' shape {whole.shape}, but "
-                f"{type(chosen).__name__} returned {rows.shape}. Return one weight per image and class."
+                f"target must return finite weights of the scores' shape {whole.shape}, but {type(chosen).__name__} "
+                f"returned {unfit(rows, whole.shape, given)}. Return one weight per image and class."
             )
         return rows[start : start + len(scores)]
 

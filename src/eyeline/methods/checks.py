@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from eyeline._numbers import number, whole
+from eyeline._numbers import floats, number, shown, unfit, whole
 from eyeline._typing import Images
 from eyeline.baseline import Baseline, Constant
 from eyeline.errors import InputError, ModelError, UnsupportedError
@@ -108,13 +108,14 @@ def baseline_of(baseline: Baseline, pixels: Images) -> Images:
     """
     if isinstance(baseline, type) or not callable(baseline):
         raise InputError(
-            f"baseline must be a baseline, but got {baseline!r}. "
+            f"baseline must be a baseline, but got {shown(baseline)}. "
             "Pass for example eyeline.Blur(12), eyeline.Constant(0.5) or eyeline.Image(pixels)."
         )
-    found = baseline(pixels)
-    if found.shape != pixels.shape or not np.isfinite(found).all():
+    given = baseline(pixels)
+    found = floats(given)
+    if found is None or found.shape != pixels.shape or not np.isfinite(found).all():
         raise InputError(
-            f"the baseline must give finite images of shape {pixels.shape}, but {baseline!r} gave {found.shape}. "
-            "Return one value per pixel and channel."
+            f"the baseline must give finite images of shape {pixels.shape}, but {shown(baseline)} gave "
+            f"{unfit(found, pixels.shape, given)}. Return one value per pixel and channel."
         )
     return found

@@ -1,18 +1,22 @@
 """Methods on models of several inputs: all inputs moved at once, or each by itself while the others are held."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from eyeline._numbers import shown
 from eyeline._typing import Images, Scores
 from eyeline.attribution import Attribution
 from eyeline.baseline import Baseline
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.methods.base import Method, settings, weigh
 from eyeline.methods.channels import WORDS, reduce
+from eyeline.methods.checks import baseline_of
 from eyeline.methods.expected import ExpectedGradients
 from eyeline.methods.gradient import Gradient, GradientInput
 from eyeline.methods.guided import GuidedIG
@@ -41,10 +45,13 @@ class Parted:
 
     baseline: Baseline
     shapes: Shapes
+    names: tuple[str, ...]
 
     def __call__(self, images: Images) -> Images:
-        parts = split(images[..., 0], self.shapes)
-        found = [self.baseline(part if part.ndim > 2 else part[..., None]) for part in parts]
+        found = []
+        for name, part in zip(self.names, split(images[..., 0], self.shapes), strict=True):
+            with of(name):
+                found.append(baseline_of(self.baseline, part if part.ndim > 2 else part[..., None]))
         return np.concatenate([each.reshape(len(images), -1) for each in found], axis=1)[..., None]
 
 
@@ -55,6 +62,7 @@ def explain_inputs(method: Method, model: Several, given: object, target: object
         InputError: an input is missing, has another name or length.
         UnsupportedError: a method for models of one input only.
     """
+    _check_baseline(getattr(method, "baseline", None))
     parts = model.parts(given)
     shapes: Shapes = tuple(each.shape[1:] for each in parts)
     rows = np.concatenate([each.reshape(len(each), -1) for each in parts], axis=1)
@@ -76,7 +84,7 @@ def explain_inputs(method: Method, model: Several, given: object, target: object
 def together(method: Any, model: Several, rows: Images, shapes: Shapes, target: object) -> list[Attribution]:
     """Explain all inputs at once, and cut the map of the rows."""
     whole, channels = per_channel(method)
-    found = _parted(whole, shapes)(model.joined(shapes), rows[..., None], target)
+    found = _parted(whole, shapes, model.names)(model.joined(shapes), rows[..., None], target)
     cut = []
     for maps, images in zip(split(found.maps[..., 0], shapes), split(rows, shapes), strict=True):
         images = images if images.ndim > 2 else images[..., None]
@@ -92,13 +100,23 @@ def apart(method: Method, model: Several, rows: Images, shapes: Shapes, target: 
     scores = joined.scores(rows[..., None])
     weights = weigh(target, len(rows), joined)(scores, 0)
     found = []
-    for place, shape in enumerate(shapes):
-        each = [
-            method(Alone(joined, row, bounds[place], shape), _image(row, bounds[place], shape), _held(weights, i))
-            for i, row in enumerate(rows)
-        ]
+    for name, start, shape in zip(model.names, bounds, shapes, strict=False):
+        with of(name):
+            each = [
+                method(Alone(joined, row, start, shape), _image(row, start, shape), _held(weights, i))
+                for i, row in enumerate(rows)
+            ]
         found.append(_stacked(each))
     return found
+
+
+@contextmanager
+def of(name: str) -> Iterator[None]:
+    """Name the input that a sentence speaks of."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"input {name!r}: {error}") from error
 
 
 def split(rows: np.ndarray, shapes: Shapes) -> list[np.ndarray]:
@@ -110,23 +128,31 @@ def split(rows: np.ndarray, shapes: Shapes) -> list[np.ndarray]:
     ]
 
 
-def _parted(method: Any, shapes: Shapes) -> Any:
+def _parted(method: Any, shapes: Shapes, names: tuple[str, ...]) -> Any:
     """Return the method with baselines that treat each input by itself."""
     changes: dict[str, Any] = {}
     for each in dataclasses.fields(method):
         value = getattr(method, each.name)
         if each.name == "baseline":
-            changes["baseline"] = Parted(value, shapes)
+            changes["baseline"] = Parted(value, shapes, names)
         elif each.name == "references":
-            changes["references"] = tuple(Parted(one, shapes) for one in value)
+            changes["references"] = tuple(Parted(one, shapes, names) for one in value)
         elif each.name == "inner":
             if not isinstance(value, TOGETHER):
                 raise InputError(
                     f"inner must be a method that explains several inputs at once, but got {value!r}. "
                     "Pass for example eyeline.Gradient()."
                 )
-            changes["inner"] = _parted(value, shapes)
+            changes["inner"] = _parted(value, shapes, names)
     return replace(method, **changes)
+
+
+def _check_baseline(given: object) -> None:
+    if isinstance(given, tuple | list | Mapping):
+        raise InputError(
+            f"baseline must be one, which gives each input its own, but got {shown(given)}. Pass a function of one "
+            "input's examples, (n, *space, channels), that tells inputs by their shape."
+        )
 
 
 def _image(row: np.ndarray, start: int, shape: tuple[int, ...]) -> Images:

@@ -95,7 +95,7 @@ def _slic(image: np.ndarray, segments: int, compactness: float) -> Int[np.ndarra
     """Return superpixels, numbered from 0 without a hole; images are stretched to 0..1."""
     slic = require("skimage.segmentation", "superpixels").slic
     low, high = float(image.min()), float(image.max())
-    stretched = image if low >= 0 and high <= 1 else (image - low) / (high - low)
+    stretched = image if low >= 0 and high <= 1 else (image - low) / ((high - low) or 1)
     if stretched.ndim == 2:  # a signal: one row of an image
         stretched = stretched[None]
     found = slic(stretched, segments, compactness, start_label=0, channel_axis=-1, enforce_connectivity=True)

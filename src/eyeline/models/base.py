@@ -119,6 +119,7 @@ class Options:
         device: where to run; None leaves the model where it is.
         trust: allow files that run code when they are opened.
         name: of the source, for messages and provenance.
+        inputs: of a network of several, and their shapes, for messages; they go in as one row.
     """
 
     preprocess: Preprocess = Preprocess()
@@ -131,6 +132,7 @@ class Options:
     device: str | None = None
     trust: bool = False
     name: str = "model"
+    inputs: str = ""
 
     def scaled(self) -> Output:
         """Return a fresh converter from raw outputs to scores."""
@@ -156,11 +158,13 @@ def running(options: Options, shape: tuple[int, ...]) -> Iterator[None]:
                 "Pass a smaller batch= or memory=."
             ) from error
         what, check = options.name, "the image's size and channels, input_size= and preprocess="
+        given = f"images of shape {shape} (n, *space, channels)"
+        if options.inputs:
+            given, check = options.inputs, "that the inputs come in this order, in the shapes that the network wants"
         if options.head is not None:
             what, check = f"{what} with head=", f"head=, which gets the network's raw output, then {check}"
         raise ModelError(
-            f"{what} must accept images of shape {shape} (n, *space, channels), but it raised "
-            f"{type(error).__name__}: {first}. Check {check}."
+            f"{what} must accept {given}, but it raised {type(error).__name__}: {first}. Check {check}."
         ) from error
 
 
@@ -175,7 +179,7 @@ def single(output: object, images: int | None) -> Any:
     """
     if hasattr(output, "shape"):
         shape = tuple(output.shape)
-        if len(shape) in (1, 2) and shape[0] == images:
+        if len(shape) in (1, 2) and shape[0] == images and shape[1:] != (0,):
             return output
         raise UnsupportedError(
             f"the model's output must be one row of scores per image, ({images}, classes), but got shape "

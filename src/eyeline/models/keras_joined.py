@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
-from eyeline.models.base import Options
+from eyeline.models.base import Options, running
 from eyeline.models.keras import KerasModel, wrap_keras
-from eyeline.models.several import Several, Shapes, starts
+from eyeline.models.several import Several, Shapes, starts, told
 
 
 def several(model: Any, options: Options) -> Several:
@@ -19,6 +19,10 @@ def several(model: Any, options: Options) -> Several:
             keras.ops.reshape(rows[:, start:stop, 0], (-1, *shape))
             for start, stop, shape in zip(bounds, [*bounds[1:], total], shapes, strict=True)
         ]
-        return wrap_keras(keras.Model(rows, model(parts)), options)
+        known = told(options, names, shapes)
+        with running(known, (1, total, 1)):
+            joined = keras.Model(rows, model(parts))
+        return wrap_keras(joined, known)
 
-    return Several(tuple(each.name for each in model.inputs), join)
+    names = tuple(each.name for each in model.inputs)
+    return Several(names, join)

@@ -192,6 +192,11 @@ def torch_passes(model: Any, feed: Feed, head: Head, prepare: Callable[[Any], No
 def rows(output: Any, head: Head, count: int | None) -> Any:
     """Return one row of raw outputs an image."""
     found = single(head(output) if head else output, count)
+    if isinstance(found, np.ndarray):
+        raise UnsupportedError(
+            "head= must return a tensor of the backend, but got numpy.ndarray. Use keras.ops in it, which has what "
+            "NumPy has."
+        )
     return found[:, None] if len(found.shape) == 1 else found
 
 

@@ -15,7 +15,7 @@ from eyeline.errors import InputError, nearest, require
 from eyeline.image import FitMode
 from eyeline.models.base import Model, Options
 from eyeline.models.openers import OPENERS, Opener
-from eyeline.models.output import Kind, Scale
+from eyeline.models.output import Kind, Scale, as_head
 from eyeline.preprocess import as_preprocess, size_of
 
 
@@ -72,7 +72,7 @@ def load(
         classes=read_classes(classes),
         output=_word("output", output, get_args(Kind)),
         scores=_word("scores", scores or ("log-odds" if bundled else "raw"), get_args(Scale)),
-        head=head,
+        head=as_head(head),
         fit=_word("fit", fit, get_args(FitMode)),
         input_size=size or size_of(preprocess),
         device=device,

@@ -12,7 +12,7 @@ from eyeline.errors import InputError
 from eyeline.models.base import Options
 from eyeline.models.onnx import OnnxModel
 from eyeline.models.onnx_files import OnnxFile
-from eyeline.models.several import Several, Shapes, starts
+from eyeline.models.several import Several, Shapes, starts, told
 from eyeline.preprocess import Preprocess
 
 ROWS = "eyeline_rows"
@@ -24,7 +24,7 @@ def several(path: str | Path, options: Options) -> Several:
     names = tuple(each.name for each in file.session.get_inputs())
 
     def join(shapes: Shapes) -> OnnxModel:
-        sized = replace(options, name=str(path), preprocess=Preprocess(layout="first"))
+        sized = replace(told(options, names, shapes), preprocess=Preprocess(layout="first"))
         with tempfile.TemporaryDirectory() as folder:
             onnx.save(_joined(file.graph(), names, shapes), Path(folder) / "rows.onnx")
             return OnnxModel(OnnxFile(Path(folder) / "rows.onnx"), sized)

@@ -1,10 +1,12 @@
 """From a network's raw outputs to scores: decided once, on the first outputs, and nothing converted unasked."""
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from eyeline._numbers import shown
 from eyeline._typing import Scores, Weigh
 from eyeline.attribution import Unit
 from eyeline.errors import InputError
@@ -146,3 +148,17 @@ def _inside(probabilities: Raw) -> None:
             f"{probabilities[row, column]:g} (image {row}, class {column}). Give the model without its last "
             "softmax or sigmoid and pass output='logit', or use scores='probability'."
         )
+
+
+def as_head(given: Any) -> Callable[[Any], Any] | None:
+    """Return a head.
+
+    Raises:
+        InputError: something that cannot be called.
+    """
+    if given is None or callable(given):
+        return given  # type: ignore[no-any-return]
+    raise InputError(
+        f"head must be a function of the network's raw output, but got {shown(given)}. "
+        "Pass for example head=lambda output: output[0]."
+    )

@@ -5,7 +5,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from eyeline.attribution import Unit
 from eyeline.errors import InputError, UnsupportedError, require
 from eyeline.image import FitMode
 from eyeline.models.base import Differentiable, Model, Options
+from eyeline.models.output import as_head
 
 Shapes = tuple[tuple[int, ...], ...]
 """Of one example of each input: (*space, channels), or (features,)."""
@@ -94,9 +95,12 @@ def several(
         >>> round(float(first.maps.item() / second.maps.item()), 4)  # d(w a b)/da : d(w a b)/db
         0.6667
     """
-    options = Options(classes=classes, output=output, scores=scores, head=head, name=type(source).__name__)
+    name = str(source) if isinstance(source, str | Path) else type(source).__name__
+    options = Options(classes=classes, output=output, scores=scores, head=as_head(head), name=name)
     keras, torch = sys.modules.get("keras"), sys.modules.get("torch")
     if isinstance(source, str | Path) and str(source).endswith(".onnx"):
+        if not Path(source).is_file():
+            raise InputError(f"a model must exist, but got {name!r} (no such file). Pass the path of an ONNX file.")
         require("onnxruntime", "onnx")
         kind = "onnx"
     elif keras is not None and isinstance(source, keras.Model):
@@ -110,10 +114,18 @@ def several(
         )
     made: Several = importlib.import_module(f"eyeline.models.{kind}_joined").several(source, options)
     if len(made.names) < 2:
+        found = f"only {_listed(made.names)}" if made.names else "none that it names (*args)"
         raise UnsupportedError(
-            f"a model of several inputs must have more than {_listed(made.names)}. Use eyeline.load."
+            f"a model of several inputs must have two or more, but {name} has {found}. Use eyeline.load, or wrap a "
+            "network that takes a dict or a list in one whose inputs stand side by side."
         )
     return made
+
+
+def told(options: Options, names: Sequence[str], shapes: Shapes) -> Options:
+    """Return the options with the names and shapes of the inputs, for what a network says that refuses them."""
+    words = [f"{name} (n, {', '.join(map(str, shape))})" for name, shape in zip(names, shapes, strict=True)]
+    return replace(options, inputs=f"inputs of the shapes {', '.join(words)}")
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from eyeline.models.base import Options
-from eyeline.models.several import Several, Shapes, required, starts
+from eyeline.models.several import Several, Shapes, required, starts, told
 from eyeline.models.torch import TorchModel
 
 
@@ -31,10 +31,11 @@ def several(module: torch.nn.Module, options: Options) -> Several:
     """Return a module of several inputs, named as the parameters of its forward."""
 
     def join(shapes: Shapes) -> TorchModel:
-        sized = replace(options, input_size=(starts(shapes)[-1],))
+        sized = replace(told(options, names, shapes), input_size=(starts(shapes)[-1],))
         return TorchModel(Joined(module, shapes), sized, axes=1, channels=1)
 
-    return Several(required(module.forward), join)
+    names = required(module.forward)
+    return Several(names, join)
 
 
 def _size(shape: tuple[int, ...]) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from eyeline.errors import UnsupportedError
 from eyeline.models.base import single
 
 
@@ -70,6 +71,25 @@ def rows(
         piece = images[start : start + high].movedim(-1, 1).clone(memory_format=layout)
         filler = piece[-1:].expand(max(low - len(piece), 0), *piece.shape[1:])
         output = module(torch.cat([piece, filler]) if len(filler) else piece)
-        raw = single(head(output) if head else output, len(piece) + len(filler))
+        raw = _scores(single(head(output) if head else output, len(piece) + len(filler)))
         found.append(raw.reshape(len(raw), -1)[: len(piece)])
     return torch.cat(found) if len(found) > 1 else found[0]
+
+
+def _scores(raw: Any) -> torch.Tensor:
+    """Return raw outputs that are real numbers in a tensor.
+
+    Raises:
+        UnsupportedError: an array of another library, whose way back is cut, or complex numbers.
+    """
+    if not isinstance(raw, torch.Tensor):
+        raise UnsupportedError(
+            f"the network, or its head, must return a tensor of PyTorch, but got {type(raw).__name__}. "
+            "Leave out .numpy() in forward and in head=."
+        )
+    if raw.is_complex():
+        raise UnsupportedError(
+            f"the model's output must be real numbers, but got {str(raw.dtype).removeprefix('torch.')}. "
+            "Pass head=, for example lambda output: output.abs()."
+        )
+    return raw

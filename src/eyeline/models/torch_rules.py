@@ -1,5 +1,6 @@
 """Another way back through every ReLU, by the graph that PyTorch records: whoever called it, and in whatever way."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,6 +13,7 @@ from eyeline.models.layered import Rule, without_relus
 OTHERS = {
     "Celu": "CELU",
     "Elu": "ELU or SELU",
+    "Erf": "GELU",
     "Gelu": "GELU",
     "Hardshrink": "hardshrink",
     "Hardswish": "hard swish",
@@ -59,16 +61,16 @@ def _deconvnet(inputs: Grads, outputs: Grads) -> Grads:
     return tuple(None if each is None or back is None else back.clamp(min=0) for each in inputs)
 
 
-def _walk(root: Node) -> Iterator[Node]:
-    """Yield every node once; they are held meanwhile, so that none takes another's place in memory."""
-    seen, waiting = {root}, [root]
+def _walk(root: Node, deep: float = math.inf) -> Iterator[Node]:
+    """Yield every node once, `deep` steps back; they are held meanwhile, so that none takes another's memory."""
+    seen, waiting = {root}, [(root, 0)]
     while waiting:
-        node = waiting.pop()
+        node, steps = waiting.pop()
         yield node
-        for each, _ in node.next_functions:
+        for each, _ in node.next_functions if steps < deep else ():
             if each is not None and each not in seen:
                 seen.add(each)
-                waiting.append(each)
+                waiting.append((each, steps + 1))
 
 
 def _other(node: Node) -> str | None:
@@ -78,7 +80,23 @@ def _other(node: Node) -> str | None:
     name = node.name().partition("Backward")[0]
     if name == "Hardtanh" and not _rectifies(node):
         return "hardtanh"
+    if name == "Mul" and _swish(node):
+        return "SiLU"
+    if name == "Tanh" and any(each.name() == "PowBackward0" and each._saved_exponent == 3 for each in _walk(node, 4)):
+        return "GELU"
     return OTHERS.get(name)
+
+
+def _swish(node: Node) -> bool:
+    """Say whether a product is x * sigmoid(x), or x * sigmoid(factor * x): a SiLU written out, as in ONNX files."""
+    sides = node.next_functions
+    for source, (gate, _) in (sides, sides[::-1]) if len(sides) == 2 else ():
+        if gate is not None and gate.name() == "SigmoidBackward0":
+            (inner,) = gate.next_functions
+            scaled = inner[0] is not None and inner[0].name() == "MulBackward0"
+            if source in (inner, *(inner[0].next_functions if scaled else ())):
+                return True
+    return False
 
 
 def _rectifies(node: Node) -> bool:
