@@ -84,9 +84,9 @@ def occlusion(model: Model, cup: Attribution) -> None:
     before, after = (float(model.scores(each[None])[0, column]) for each in (image, hidden))
     name = cup.targets[0]
     titles = [
-        f"{name}: {before:.2f} log-odds",
-        f"window covered: {after:.2f}",
-        f"drop {before - after:.2f}; all windows:",
+        f"one window\n{name}: {before:.2f} log-odds",
+        f"it is covered: {after:.2f}\nthe drop: {before - after:.2f}",
+        "the drops of all windows\nred: down, blue: up",
     ]
     tiles(titles, [framed(image), hidden, np.asarray(draw(cup))], 3, "idea_occlusion.png", 3.4)
 
@@ -156,7 +156,8 @@ def differences(model: Model, cat: Attribution) -> None:
     gradient = eyeline.explain(model, image, "gradient")
     rather = cat.to(eyeline.Contrast("Egyptian cat", "tabby"))
     titles = ["the photograph", "needed?\na blurred window", "needed?\na grey window",
-              "enough alone?\nkeep=True", "cat, not tabby?\na contrast", "sensitive?\nthe gradient"]  # fmt: skip
+              "enough alone?\nkeep=True", "Egyptian cat, not tabby?\na contrast",
+              "sensitive?\nthe gradient"]  # fmt: skip
     drawn = [draw(cat), draw(grey), draw(alone), draw(rather), draw(gradient, style="map", scale="p99")]
     tiles(titles, [image, *map(np.asarray, drawn)], 3, "idea_differences.png", 3.2)
 
@@ -172,7 +173,7 @@ def reading(cup: Attribution) -> None:
     steps = {"1  what was explained": 0.06, "6  now the picture": 0.25, "5  how fine: the window": 0.5,
              "2  how large, 4  which sign": 0.80, "3  unit and scale": 0.93}  # fmt: skip
     for words, share in steps.items():
-        axis.annotate(words, (columns - 30, rows * share), (columns + 25, rows * share), fontsize=15, color=BLUE,
+        axis.annotate(words, (columns - 10, rows * share), (columns + 25, rows * share), fontsize=15, color=BLUE,
                       va="center", arrowprops={"arrowstyle": "->", "color": BLUE, "linewidth": 2})  # fmt: skip
     axis.add_patch(Rectangle((0, 0), columns - 1, rows - 1, fill=False, edgecolor="#cccccc"))
     done(figure, "idea_reading.png")

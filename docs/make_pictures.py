@@ -53,7 +53,7 @@ def main() -> None:
             Image.fromarray(pixels).save(file)
         occlusion = eyeline.explain(model, files, window=56, stride=14, baseline=eyeline.Blur(12))
         saliency = eyeline.explain(model, files, "gradient")
-        drawn = panel(occlusion, saliency, scale="p99", size=300, originals=files)
+        drawn = panel(occlusion, saliency, scale="p99", size=300, originals=files, titles=("occlusion", "gradient"))
         trusted = trust(model, files[0])
     print(save(drawn, FOLDER / "demo.png"))
     networks = {"EfficientNet-Lite0": model, "ResNet18": eyeline.load(resnet18().eval())}
@@ -71,8 +71,13 @@ def trust(model: Model, file: Path) -> plt.Figure:
     """Show deletion and insertion of three maps of one photograph."""
     maps = [eyeline.explain(model, file, method) for method in ("gradient", "guidedbackpropagation", "gradcam")]
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained", sharey=True)
-    for axis, metric in zip(axes, (Deletion(step=STEP), Insertion(step=STEP)), strict=True):
+    metrics = {
+        "deletion: strongest pixels replaced first, lower is better": Deletion(step=STEP),
+        "insertion: strongest pixels brought back first, higher is better": Insertion(step=STEP),
+    }
+    for axis, (words, metric) in zip(axes, metrics.items(), strict=True):
         curves(*(metric(model, attribution) for attribution in maps), ax=axis)
+        axis.set_title(words, fontsize=11)
     return figure
 
 

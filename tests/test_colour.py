@@ -103,6 +103,19 @@ def test_constant_maps_can_be_drawn(style, value):
     assert scale.describe()
 
 
+@pytest.mark.parametrize(("high", "count", "said"), [(1.0, 1, True), (1.0, 2, False), (0.29, 1, False)])
+@pytest.mark.parametrize("scale", ["shared", "each"])
+def test_a_scale_that_leaves_a_picture_empty_says_so(scale, high, count, said):
+    """A hundred values, one or two of them larger: more than three times as large or not."""
+    values = np.full((10, 10), -0.1)
+    values.flat[:count] = -high
+    for maps in ([values], [values, values]):
+        chosen = limits(maps, scale, sides="both")
+        assert chosen.sparse == said
+        assert ("99 % of the values lie below a third of it: scale p99 shows them" in chosen.describe()) == said
+    assert not limits([values], "p99", sides="both").sparse
+
+
 def test_zero_maps_say_so_and_show_the_plain_image():
     zero = np.zeros((2, 2))
     scale = limits([zero], sides="both")

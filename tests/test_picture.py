@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import eyeline
 from eyeline import picture
 from eyeline.colour import SIDES, diverging, to_bytes
 from eyeline.errors import InputError
@@ -154,6 +155,28 @@ def test_one_bar_for_a_shared_scale_and_one_each_otherwise(monkeypatch):
     assert count(attribution, scale="each") == 2
     assert count(attribution, styles=["signed", "unsigned"]) == 2
     assert count(attribution, other) == 2
+
+
+@pytest.mark.parametrize(("count", "wide"), [(1, 1), (4, 4), (5, 3), (8, 4), (9, 3)])
+def test_many_maps_are_broken_into_rows_that_can_be_read(count, wide):
+    attribution = made(n=1)
+    drawn = panel(*[attribution] * count, size=200)
+    assert drawn.width == panel(*[attribution] * wide, size=200).width
+    tile = draw(attribution, size=200)
+    assert tiles(drawn, tile) == count
+    assert tiles(drawn, Image.fromarray(to_bytes(view(attribution, 0, size=200).image))) == 1
+
+
+def test_the_legend_of_pairs_tells_more_than_the_sum_from_less():
+    model = eyeline.load(lambda images: images.prod(axis=(1, 2)), input_size=(1, 2))
+    found = eyeline.Pairs(window=1, baseline=eyeline.Constant(0))(model, np.ones((1, 2, 1), dtype=np.float32))
+    for each in (found, replace(found, sweep=found.sweep.slim())):
+        words = draw(each, style="signed").info["Description"]
+        assert "the drop in probability when the window that alone does most is covered too" in words
+        assert "red: both cost more than the sum of each, blue: less" in words
+        assert "supports" not in words
+    named = eyeline.Pairs(window=1, chosen=1, baseline=eyeline.Constant(0))(model, np.ones((1, 2, 1), dtype=np.float32))
+    assert "when window 1 is covered too" in named.quantity
 
 
 def test_attributions_of_one_quantity_share_one_scale():

@@ -33,12 +33,14 @@ class Limits:
         sides: which values are shown.
         words: how `high` was chosen: "one scale for all 3 maps".
         largest: the largest shown value of the maps that the scale was chosen for.
+        sparse: nearly all shown values lie below a third of `high`, so that the picture looks empty.
     """
 
     high: float
     sides: Sides
     words: str
     largest: float
+    sparse: bool = False
 
     @property
     def low(self) -> float:
@@ -64,7 +66,8 @@ class Limits:
             return f"{self.words}, {'no value is above 0' if self.sides == 'above' else 'every value is 0'}"
         ends = f"±{short(self.high)}" if self.sides == "both" else f"0 to {short(self.high)}"
         beyond = f"; values beyond (up to {short(self.largest)}) drawn as the limit" if self.saturates else ""
-        return f"{self.words}, {ends}{f' {unit}' if unit else ''}{beyond}"
+        few = "; 99 % of the values lie below a third of it: scale p99 shows them" if self.sparse else ""
+        return f"{self.words}, {ends}{f' {unit}' if unit else ''}{beyond}{few}"
 
 
 def limits(maps: Sequence[Values], scale: str | float = "shared", index: int = 0, *, sides: Sides) -> Limits:
@@ -87,10 +90,11 @@ def limits(maps: Sequence[Values], scale: str | float = "shared", index: int = 0
     peaks = [float(each.max(initial=0)) for each in shown]
     largest, alone = max(peaks), len(maps) == 1
     if scale == "shared":
-        return Limits(largest, sides, "scaled to this map" if alone else f"one scale for all {len(maps)} maps", largest)
+        words = "scaled to this map" if alone else f"one scale for all {len(maps)} maps"
+        return Limits(largest, sides, words, largest, _sparse(shown, largest))
     if scale == "each":
         words = "scaled to this map" if alone else "each map on its own scale"
-        return Limits(peaks[index], sides, words, peaks[index])
+        return Limits(peaks[index], sides, words, peaks[index], _sparse(shown[index : index + 1], peaks[index]))
     if scale == "none":
         return Limits(1.0, sides, "not scaled", largest)
     if isinstance(scale, str) and scale.startswith("p") and (share := _number(scale[1:])) is not None:
@@ -114,6 +118,11 @@ def short(value: float) -> str:
 
 def _shown(values: Values, sides: Sides) -> Values:
     return np.asarray(np.maximum(values, 0) if sides == "above" else np.abs(values))
+
+
+def _sparse(shown: Sequence[Values], high: float) -> bool:
+    above = sum(int(np.count_nonzero(each > high / 3)) for each in shown)
+    return 0 < above <= sum(each.size for each in shown) / 100
 
 
 def _percentile(shown: Values, share: float) -> float:

@@ -84,8 +84,9 @@ class Sweep:
         return {name: each.astype(np.float32) for name, each in found.items()}
 
     def slim(self) -> "Sweep":
-        """Return it without its regions and scores; what they measured stays."""
-        nothing = Windows(np.zeros((0, 1, 2), dtype=np.int64))
+        """Return it without its regions and scores; what they measured, and whether in pairs, stays."""
+        none = np.zeros((0, 1, 2), dtype=np.int64)
+        nothing = PairWindows(none, np.array(-1)) if isinstance(self.regions, PairWindows) else Windows(none)
         return replace(self, regions=nothing, scores=self.scores[:, :0].copy(), reference=self.reference.copy())
 
     def arrays(self) -> Arrays:

@@ -64,9 +64,9 @@ READING = {
         "pixel in 100 of this photograph exceeds."
     ),
     "gradient.red": (
-        "The same map in the place of the photograph's red channel: the redder a pixel, the more the score of "
-        "“{target}” hangs on it. Full red is {high} log-odds per step from black to white, which 1 pixel in 100 of "
-        "this photograph exceeds."
+        "The same map in the place of the photograph's red channel: the redder a pixel, the more a small "
+        "change of it moves the score of “{target}”. Full red is {high} log-odds per step from black to white, which 1 "
+        "pixel in 100 of this photograph exceeds."
     ),
 }
 """Two sentences for each picture: what the colours mean with their sign, then unit and scale."""

@@ -79,8 +79,11 @@ class Pairs:
         return run(
             regions,
             settings=replace(self, window=window),
-            words=lambda unit: f"change of the drop in {unit} when the chosen window is covered too",
+            words=lambda unit: f"change of the drop in {unit} when {self._words()} is covered too",
         )
+
+    def _words(self) -> str:
+        return "the window that alone does most" if self.chosen is None else f"window {self.chosen}"
 
     def _chosen(self, count: int) -> int:
         if self.chosen is None:

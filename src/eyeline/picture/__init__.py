@@ -17,7 +17,7 @@ from eyeline.attribution import Attribution
 from eyeline.colour import Style, shade, to_bytes
 from eyeline.errors import InputError
 from eyeline.picture.legend import Legend, Scale, caption, default_style, heading, known, legend
-from eyeline.picture.sheet import Cell, sheet
+from eyeline.picture.sheet import Cell, broken, sheet
 from eyeline.picture.view import Original, Plane, View, view
 
 
@@ -78,8 +78,8 @@ def panel(
 ) -> Image.Image:
     """Draw images and their maps side by side, with captions and a colour bar in the map's unit.
 
-    One row per image: the image, then a column for each attribution and style. Columns of one quantity, style and
-    scale share one bar.
+    One row per image: the image, then a column for each attribution and style; more than four columns are broken into
+    several rows. Columns of one quantity, style and scale share one bar.
 
     Args:
         attributions: of the same images.
@@ -111,7 +111,7 @@ def panel(
         for each, title in zip(attributions, _titles(titles, len(attributions)), strict=True)
         for style in ((styles[each.quantity],) if isinstance(styles, Mapping) else styles or (None,))
     ]
-    rows = []
+    rows: list[list[Cell]] = []
     for index, original in wanted:
         cells: list[Cell] = []
         for attribution, title, style in columns:
@@ -121,7 +121,7 @@ def panel(
             words = caption(attribution, index)
             heads = (title, ", ".join(words)) if title else words
             cells.append(Cell(_tile(seen, attribution, index, key), *heads, key))
-        rows.append(cells)
+        rows += broken(cells)
     picture = sheet(rows)
     picture.info["Description"] = "\n\n".join(
         cell.picture.info["Description"] for row in rows for cell in row if cell.key is not None

@@ -11,6 +11,7 @@ from eyeline.attribution import Attribution
 from eyeline.colour import RGB, SIDES, Style, shade
 from eyeline.errors import InputError, nearest
 from eyeline.limits import Limits, limits, short
+from eyeline.pairs import PairWindows
 
 Scale = str | float | Limits | Mapping[str, Limits]
 """How values become colours: a word or number of `limits`, or limits chosen for a larger set, or those by quantity."""
@@ -27,6 +28,7 @@ class Legend:
         unit: of those numbers, where it is the scores' own.
         inverted: low values matter.
         supports: values above 0 support the target.
+        together: a value says what two windows do together.
         notes: what else a reader must be told: "interpolated".
     """
 
@@ -36,6 +38,7 @@ class Legend:
     unit: str
     inverted: bool
     supports: bool
+    together: bool = False
     notes: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, str]:
@@ -44,6 +47,7 @@ class Legend:
         if self.scale.sides == "magnitude" and self.supports:
             heading = f"magnitude of {self.quantity}, sign left out"
         signs = "red supports, blue counts against" if self.supports else "red above 0, blue below"
+        signs = "red: both cost more than the sum of each, blue: less" if self.together else signs
         ends = {
             "signed": signs,
             "map": signs if self.scale.sides == "both" else "",
@@ -97,6 +101,7 @@ def legend(
 ) -> Legend:
     """Choose the scale of one map, among all maps of the attributions that are shown together."""
     sweep, group = attribution.sweep, together or (attribution,)
+    paired = sweep is not None and isinstance(sweep.regions, PairWindows)
     if isinstance(scale, Mapping):
         scale = scale[attribution.quantity]
     if not isinstance(scale, Limits):
@@ -114,7 +119,8 @@ def legend(
         quantity=plain(attribution.quantity),
         unit=attribution.unit if sweep is not None else "",
         inverted=sweep is not None and sweep.measure == "score" and not sweep.keep,
-        supports=sweep is not None and sweep.measure == "drop",
+        supports=sweep is not None and sweep.measure == "drop" and not paired,
+        together=paired,
     )
 
 

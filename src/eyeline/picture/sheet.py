@@ -1,5 +1,6 @@
 """The layout of a panel: strips of captions, tiles and colour bars, put below each other."""
 
+import math
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -37,6 +38,17 @@ class Line(NamedTuple):
     text: str
     font: Font
     ink: tuple[int, int, int]
+
+
+def broken(cells: list[Cell], most: int = 4) -> list[list[Cell]]:
+    """Break an image and its maps into rows of at most `most` maps, about as many in each, below one image."""
+    image, *maps = cells
+    count = math.ceil(len(maps) / most)
+    wide = math.ceil(len(maps) / count)
+    blank = Cell(Image.new("RGB", image.picture.size, PAPER), "", "")
+    rows = [[blank, *maps[start : start + wide]] for start in range(0, len(maps), wide)]
+    rows[0][0] = image
+    return [row + [blank] * (1 + wide - len(row)) for row in rows]
 
 
 def sheet(rows: list[list[Cell]]) -> Image.Image:
@@ -87,7 +99,7 @@ def _bars(cells: list[Cell], columns: list[Column], width: int, text: int) -> Im
         if key is not None:
             first, last = spanned[0], spanned[-1]
             bars.append((first.left, _bar(key, last.left + last.width - first.left, text)))
-    strip = Image.new("RGB", (width, max(bar.height for _, bar in bars)), PAPER)
+    strip = Image.new("RGB", (width, max((bar.height for _, bar in bars), default=0)), PAPER)
     for left, bar in bars:
         strip.paste(bar, (left - text // 2, 0))
     return strip
