@@ -59,7 +59,7 @@ def from_array(array: np.ndarray, wanted: Wanted, index: int) -> Images:
     else:
         raise _misshapen(array.shape, wanted, index, first=False)
     with np.errstate(over="ignore"):
-        return _checked(last.astype(np.float32), array.shape, wanted, index, first=False)
+        return _checked(last.astype(np.float32, copy=False), array.shape, wanted, index, first=False)
 
 
 def _checked(images: Images, shape: tuple[int, ...], wanted: Wanted, index: int, first: bool) -> Images:

@@ -99,16 +99,22 @@ class Preprocess:
             InputError: the images have another number of channels than mean and std.
         """
         self._check(images.shape[-1])
-        scaled: Images = np.multiply(images, np.float32(self.scale), order="C")
-        rows = _rows(scaled)
-        rows -= _row(np.array(self.mean, dtype=np.float32), images.shape)
-        rows /= _row(np.array(self.std, dtype=np.float32), images.shape)
+        scaled: Images = np.array(images, order="C")
+        rows = _rows(scaled)  # a view; steps that change nothing are left out
+        if self.scale != 1:
+            rows *= np.float32(self.scale)
+        if any(self.mean):
+            rows -= _row(np.array(self.mean, dtype=np.float32), images.shape)
+        if set(self.std) != {1.0}:
+            rows /= _row(np.array(self.std, dtype=np.float32), images.shape)
         return scaled
 
     def pull(self, gradients: Images) -> Images:
         """Turn gradients by the network's input, channels last, into gradients by image: times `scale / std`."""
         self._check(gradients.shape[-1])
         factors = (self.scale / np.array(self.std)).astype(np.float32)
+        if (factors == 1).all():
+            return gradients
         return np.asarray((_rows(gradients) * _row(factors, gradients.shape)).reshape(gradients.shape))
 
     def affine(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -118,7 +118,7 @@ def enlarged(maps: Float[np.ndarray, "n *positions"], size: tuple[int, ...]) -> 
     """
     found = maps.astype(np.float64)
     for axis, pixels in enumerate(size, start=1):
-        found = np.moveaxis(np.tensordot(_shares(found.shape[axis], pixels), found, (1, axis)), 0, axis)
+        found = np.moveaxis(np.moveaxis(found, axis, -1) @ _shares(found.shape[axis], pixels).T, -1, axis)
     return found.astype(np.float32)
 
 
