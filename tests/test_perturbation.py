@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import eyeline
-from eyeline import cells
 from eyeline.cells import Cells, draw
 from eyeline.errors import InputError, MissingDependencyError, UnsupportedError
 from eyeline.methods import build
@@ -193,6 +192,20 @@ def test_masks_are_cells_upsampled_and_cut(size, shape):
         np.testing.assert_array_equal(regions.mask_of(0, each), mask)
 
 
+@pytest.mark.parametrize(("size", "shape"), [((8, 10), (3, 4)), ((9,), (2,)), ((5, 6, 7), (2, 3, 1)), ((6, 6), (6, 6))])
+def test_maps_laid_from_cells_are_those_of_the_masks(size, shape):
+    """No mask is made where a map is laid: sums over masks, and over their squares, against masks that are."""
+    regions = draw(50, shape, size, 0.5, 4)
+    masks = regions.masks(np.arange(50)).astype(np.float64)
+    values = np.random.default_rng(0).standard_normal((2, 50))
+    weight, column = masks.sum(axis=0), (slice(None), slice(None), *[None] * len(size))
+    mean = (values[column] * masks).sum(axis=1) / weight
+    spread = ((masks * (values[column] - mean[:, None])) ** 2).sum(axis=1) * 50 / 49
+    np.testing.assert_allclose(regions.lay(values, size), mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(regions.lay(values, size, "sum"), mean * weight, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(regions.further(values, size)["standard_error"], spread**0.5 / weight, rtol=1e-5)
+
+
 def test_rise_is_the_weighted_mean_of_a_plain_loop():
     method = eyeline.Rise(masks=60, cells=3, probability=0.4, seed=5, measure="score", baseline=eyeline.Blur(2))
     found = method(load(curved), IMAGES, [0, 1])
@@ -285,11 +298,10 @@ def test_the_loop_sees_other_weights(monkeypatch, broken):
 LAY = Cells.lay
 
 
-def test_batches_and_blocks_do_not_matter(monkeypatch):
+def test_batches_do_not_matter():
     method = eyeline.Rise(masks=50, cells=3)
     one, many = (dataclasses.replace(method, batch=batch)(load(curved), IMAGES) for batch in (1, 50))
     np.testing.assert_allclose(one.maps, many.maps, atol=1e-6)
-    monkeypatch.setattr(cells, "TOGETHER", 300)
     np.testing.assert_allclose(one.to(0).maps, many.to(0).maps, atol=1e-6)
     swapped = method(load(curved), IMAGES[::-1].copy())
     np.testing.assert_allclose(swapped.maps[::-1], many.maps, atol=1e-6)

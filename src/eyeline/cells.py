@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float, Float32, Float64, Int
 
 from eyeline._typing import Boxes
 from eyeline.region import Arrays, Laid, Mask, Values
 from eyeline.window import Overlap
 
-TOGETHER = 2**22
-"""Numbers of masks that are made at once, at most."""
+Numbers = Float64[np.ndarray, "masks *cells"]
+"""One for each cell, or each pair of neighbours, of every mask."""
+
+Ways = list[Float64[np.ndarray, "pixels cells"]]
+"""Along each axis how much of each cell, or pair, the pixels show before they are shifted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,24 +82,66 @@ class Cells:
 
     def _sums(self, values: Values, squared: Values | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the sum of m times each row of values, of m, and of m^2 times each row of `squared`, per pixel."""
-        numbers = np.asarray(values, dtype=np.float64)
-        rows = np.zeros((0, len(self))) if squared is None else squared
-        pixels = int(self.size.prod())
-        total, weight, squares = np.zeros((len(numbers), pixels)), np.zeros(pixels), np.zeros((len(rows), pixels))
-        step = max(1, TOGETHER // pixels)
-        for start in range(0, len(self), step):
-            some = np.arange(start, min(start + step, len(self)))
-            masks = self.masks(some).reshape(len(some), -1).astype(np.float64)
-            total += numbers[:, some] @ masks
-            weight += masks.sum(axis=0)
-            if len(rows):
-                squares += rows[:, some] @ np.square(masks, out=masks)
-        return total, weight, squares
+        given = zip(self.grid.shape[1:], self.size.tolist(), strict=True)
+        ways = [upsampling(cells, size).astype(np.float64) for cells, size in given]
+        rows = np.concatenate([np.asarray(values, dtype=np.float64), np.ones((1, len(self)))])
+        *total, weight = (self._spread(row, self.grid, ways) for row in rows)
+        if squared is None:
+            return np.array(total), weight, np.zeros((0, weight.size))
+        pairs = paired(self.grid, ways)
+        return np.array(total), weight, np.array([self._spread(row, *pairs) for row in squared])
+
+    def _spread(self, row: Float[np.ndarray, "masks"], numbers: Numbers, ways: Ways) -> Float[np.ndarray, "pixels"]:
+        """Return the sum, over the masks, of each one's number times what it has per cell, upsampled along every axis.
+
+        Masks that begin at the same place are added up before they are upsampled: no mask is made.
+        """
+        found, starts = np.einsum("m,m...->m...", row, numbers), self.shifts
+        for axis in reversed(range(len(ways))):
+            leading = starts[:, :axis] @ _strides(starts[:, :axis])
+            _, first, owners = np.unique(leading, return_index=True, return_inverse=True)
+            added: np.ndarray = np.zeros(())
+            for start in np.unique(starts[:, axis]):
+                own = np.flatnonzero(starts[:, axis] == start)
+                which = (owners[own] == np.arange(len(first))[:, None]).astype(np.float64)
+                seen = ways[axis][start : start + self.size[axis]]
+                added = added + np.tensordot(which, found[own], 1) @ seen.T
+            found, starts = np.moveaxis(added, -1, 1), starts[first, :axis]
+        return np.asarray(found.reshape(-1))
 
 
 def cell(cells: int, size: int) -> int:
     """Return the pixels of a cell on an axis, before the cells are stretched by one more."""
     return -(-size // cells)
+
+
+def _strides(starts: Int[np.ndarray, "masks axes"]) -> Int[np.ndarray, "axes"]:
+    """Return factors that make one number of where a mask begins along some axes."""
+    return np.cumprod([1, *starts.max(axis=0) + 1], dtype=np.int64)[:-1]
+
+
+def paired(grid: Bool[np.ndarray, "masks *cells"], ways: Ways) -> tuple[Numbers, Ways]:
+    """Return masks and ways for the squares of masks: as many cells again along each axis, pairs of neighbours.
+
+    A pixel lies between two cells of an axis. Along one, with shares a and b of cells g and h, `(a g + b h)^2 =
+    a^2 g^2 + b^2 h^2 + a b 2 g h`; along several, a pair holds the products of all its corners that face each other.
+    """
+    cells = grid.shape[1:]
+    padded = np.pad(grid.astype(np.float64), [(0, 0), *[(0, 1) for _ in cells]])
+    found = np.zeros((len(grid), *[2 * each for each in cells]))
+
+    for apart in product((0, 1), repeat=len(cells)):
+        place = tuple(slice(step * each, (step + 1) * each) for step, each in zip(apart, cells, strict=True))
+        for corner in product(*[range(step + 1) for step in apart]):
+            facing = tuple(step - each for step, each in zip(apart, corner, strict=True))
+            found[(slice(None), *place)] += _moved(padded, corner) * _moved(padded, facing)
+    return found, [np.concatenate([each**2, each * np.pad(each, ((0, 0), (0, 1)))[:, 1:]], axis=1) for each in ways]
+
+
+def _moved(padded: Numbers, steps: tuple[int, ...]) -> Numbers:
+    """Return each cell's neighbour so many steps on along each axis, 0 beyond the last."""
+    spans = [slice(step, length - 1 + step) for step, length in zip(steps, padded.shape[1:], strict=True)]
+    return padded[(slice(None), *spans)]
 
 
 @lru_cache(maxsize=16)
