@@ -1,6 +1,8 @@
 """The batched loop: order, budget, halving."""
 
 import mmap
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -56,7 +58,7 @@ def clocked(monkeypatch, seconds, grown=lambda count: 0):
         state["now"] += seconds(stop - start)
         state["peak"] = grown(stop - start)
 
-    monkeypatch.setattr(module.time, "perf_counter", lambda: state["now"])
+    monkeypatch.setattr(module, "_clock", lambda: state["now"])
     monkeypatch.setattr(module, "_peak", lambda: state["peak"])
     monkeypatch.setattr(module, "_resident", lambda: 1)
     return call
@@ -84,6 +86,41 @@ def test_a_batch_stops_where_it_stops_paying(monkeypatch):
     assert batches.size == 16
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_other_programs_do_not_decide_the_size(monkeypatch, told):
+    """They hold up every batch but the largest, which is not worth it. Sabotage twin: where nobody tells, it is taken."""
+    state = {"now": 0.0, "waited": 0.0}
+
+    def call(start, stop):
+        held = 3.0 if stop - start < 4 else 0.0
+        state["now"] += 0.05 * (stop - start) + held
+        state["waited"] += held
+
+    monkeypatch.setattr(module.time, "perf_counter", lambda: state["now"])
+    monkeypatch.setattr(module, "_waited", lambda: state["waited"] if told else 0.0)
+    monkeypatch.setattr(module, "_peak", lambda: 0)
+    monkeypatch.setattr(module, "_resident", lambda: 1)
+    batches = Batches(None, 1024)
+    run(batches, 500, call)
+    assert batches.size == (1 if told else 4)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
+def test_a_thread_that_waits_is_told_from_one_that_works():
+    """Two processes share a processor: about half of the time of each passes in waiting for the other."""
+    script = (
+        "import os, time; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); child = os.fork()\n"
+        "from eyeline.methods.batches import _clock\n"
+        "clock, began = _clock(), time.perf_counter()\n"
+        "while time.process_time() < 0.6: pass\n"
+        "took, clock = time.perf_counter() - began, _clock() - clock\n"
+        "if child: os.waitpid(child, 0); print(took, clock)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    took, clock = map(float, done.stdout.split())
+    assert clock < 0.9 * took
+
+
 def test_few_images_are_no_time_for_trials(monkeypatch):
     """Trying a size costs where it does not pay: at most a sixteenth of the work goes into one."""
     call = clocked(monkeypatch, lambda count: 0.1 + 0.01 * count)
@@ -109,7 +146,7 @@ def test_where_nothing_is_measured_a_batch_stays_small(monkeypatch):
     def call(start, stop):
         state["now"] += 0.001
 
-    monkeypatch.setattr(module.time, "perf_counter", lambda: state["now"])
+    monkeypatch.setattr(module, "_clock", lambda: state["now"])
     monkeypatch.setattr(module, "_status", lambda key: 0)
     batches = Batches(None, 1024)
     run(batches, 5000, call)

@@ -64,7 +64,7 @@ class Batches:
             count = min(self.size, total - start)
             if measured:
                 _forget_peak()
-            began = time.perf_counter()
+            began = _clock()
             try:
                 result = call(start, start + count)
             except OutOfMemoryError:
@@ -74,7 +74,7 @@ class Batches:
                 continue
             if measured and self._growing and count == self.size:
                 left = total - start - count
-                measured = self._adjust(time.perf_counter() - began, max(_peak() - (self._ground or 0), 0), left)
+                measured = self._adjust(_clock() - began, max(_peak() - (self._ground or 0), 0), left)
             self.used = max(self.used, count)
             yield start, start + count, result
             start += count
@@ -102,6 +102,18 @@ class Batches:
         self.size = max(min(wanted, fitting, self._largest), size)
         self._growing = self.size > size
         return True
+
+
+def _clock() -> float:
+    """Return seconds of which those are taken off in which this thread was ready, and other programs had its place."""
+    return time.perf_counter() - _waited()
+
+
+def _waited() -> float:
+    """Read the seconds that this thread has waited for a processor (Linux); 0 elsewhere."""
+    with contextlib.suppress(OSError, LookupError, ValueError), open("/proc/thread-self/schedstat") as file:
+        return int(file.read().split()[1]) / 1e9
+    return 0.0
 
 
 def _release() -> None:
