@@ -88,7 +88,7 @@ def test_a_batch_stops_where_it_stops_paying(monkeypatch):
 
 @pytest.mark.parametrize("told", [True, False])
 def test_other_programs_do_not_decide_the_size(monkeypatch, told):
-    """They hold up every batch but the largest, which is not worth it. Sabotage twin: where nobody tells, it is taken."""
+    """They hold up every batch but a large one that does not pay. Sabotage twin: where nobody tells, it is taken."""
     state = {"now": 0.0, "waited": 0.0}
 
     def call(start, stop):
