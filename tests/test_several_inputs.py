@@ -1,6 +1,8 @@
 """Models of several inputs on every framework: published answers, and each input as if it were the only one."""
 
+import dataclasses
 import importlib.util
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ import torch
 from torch import nn
 
 import eyeline
-from eyeline.errors import InputError, UnsupportedError
+from eyeline.errors import InputError, ModelError, UnsupportedError
 from eyeline.methods import inputs
+from eyeline.models import several
 
 A = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
 B = np.ones((1, 4, 4, 1), dtype=np.float32)
@@ -91,7 +94,7 @@ def test_integrated_gradients_move_all_inputs(framework, kind, tmp_path):
     model = opened(framework, kind, tmp_path)
     given = (np.array([[3.0]], dtype=np.float32), np.array([[1.0]], dtype=np.float32))
     first, second = eyeline.explain(model, given, "integratedgradients", 0, steps=400, rule="midpoint", baseline=BLACK)
-    np.testing.assert_allclose([first.maps.item(), second.maps.item()], [1.5, -0.5], atol=5e-3)
+    np.testing.assert_allclose([first.maps.item(), second.maps.item()], [1.5, -0.5], rtol=1e-5)
     assert (first.provenance["input"], first.method["name"]) == (model.names[0], "integratedgradients")
 
 
@@ -220,10 +223,33 @@ def test_models_and_methods_that_do_not_fit():
 
 
 def test_the_oracle_notices(monkeypatch, tmp_path):
-    """Sabotage: the inputs exchanged; the others not held."""
+    """Sabotage: the inputs exchanged."""
     split = inputs.split
     monkeypatch.setattr(inputs, "split", lambda rows, shapes: split(np.roll(rows, 1, axis=1), shapes))
     with pytest.raises(AssertionError):
         test_integrated_gradients_move_all_inputs("torch", BM2, tmp_path)
     with pytest.raises(AssertionError):
         test_gradients_of_each_input_by_hand()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda own: lambda self, images: own(dataclasses.replace(self, start=self.start - 1), images),
+        lambda own: lambda self, images: own(dataclasses.replace(self, held=0 * self.held), images),
+    ],
+    ids=["laid one off", "others not held"],
+)
+def test_the_answers_for_each_input_notice(broken, monkeypatch, tmp_path):
+    monkeypatch.setattr(several.Alone, "_rows", broken(several.Alone._rows))
+    for oracle in (partial(test_occlusion_of_each_input, "torch", tmp_path),
+                   test_each_input_alone_has_the_sign_of_its_part):  # fmt: skip
+        with pytest.raises((AssertionError, ModelError, ValueError)):
+            oracle()
+
+
+def test_the_change_in_all_notices(monkeypatch):
+    """Sabotage: a baseline of all inputs at once, not one for each."""
+    monkeypatch.setattr(inputs.Parted, "__call__", lambda self, images: self.baseline(images))
+    with pytest.raises(AssertionError):
+        test_all_inputs_together_make_up_the_change()

@@ -161,6 +161,8 @@ class TestOcclusion:
 class TestSumOfPixels:
     """f = 3 * sum over a 5 x 5 image that is 1 at (1, 1) and (3, 3)."""
 
+    PAIR = ((3, 6, 6, 3, 0), (6, 15, 18, 12, 3), (6, 18, 24, 18, 6), (3, 12, 18, 15, 6), (0, 3, 6, 6, 3))
+
     def maps(self, **settings):
         image = np.zeros((1, 5, 5, 1), dtype=np.float32)
         image[0, 1, 1] = image[0, 3, 3] = 1
@@ -178,8 +180,15 @@ class TestSumOfPixels:
         np.testing.assert_allclose(self.maps(), expected, rtol=1e-6)
 
     def test_sum_over_windows_that_lie_inside(self):
-        expected = [(3, 6, 6, 3, 0), (6, 15, 18, 12, 3), (6, 18, 24, 18, 6), (3, 12, 18, 15, 6), (0, 3, 6, 6, 3)]
-        np.testing.assert_allclose(self.maps(overlap="sum", edge="inside"), expected, rtol=1e-6)
+        np.testing.assert_allclose(self.maps(overlap="sum", edge="inside"), self.PAIR, rtol=1e-6)
+
+    def test_preset_pair(self):
+        """The figures of the tool's own test, under its name."""
+        image = np.zeros((1, 5, 5, 1), dtype=np.float32)
+        image[0, 1, 1] = image[0, 3, 3] = 1
+        model = eyeline.load(lambda images: 3 * images.sum(axis=(1, 2)), input_size=(5, 5))
+        found = eyeline.explain(model, image, target=0, preset="pair", window=3)
+        np.testing.assert_allclose(found.maps[0], self.PAIR, rtol=1e-6)
 
 
 class TestGradient:

@@ -71,6 +71,8 @@ def test_linear_single_pixels_are_the_gradient_times_x_minus_c(case, baseline):
     gradient = eyeline.Gradient(channels=None)(model, case.images, 0).maps
     expected = ((case.images - fully_covered(case, baseline)) * gradient).sum(-1)
     np.testing.assert_allclose(occluded, expected, **TOLERANCE)
+    product = eyeline.GradientInput(baseline=setting)(model, case.images, 0).maps
+    np.testing.assert_allclose(occluded, product, **TOLERANCE)
 
 
 @SEARCH

@@ -139,11 +139,13 @@ def test_a_batch_of_one_that_the_network_squeezes_is_an_error():
         eyeline.explain(model, random_images(1, 5, 6, 4), window=2)
 
 
-def test_a_shortcut_that_skips_pixels_sees_nothing_of_them():
+@pytest.mark.parametrize("engine", ["full", "incremental", "folded"])
+def test_a_shortcut_that_skips_pixels_sees_nothing_of_them(engine):
     """A 1 x 1 convolution of stride 2 never reads odd rows or columns: covering one of those alone changes nothing."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(2, 3, 1, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 4 * 3, 2))
-    maps = occluded(eyeline.load(network, input_size=(7, 6)), random_images(1, 7, 6, 2), window=1, stride=1, batch=5)[0]
+    model, settings = eyeline.load(network, input_size=(7, 6)), {"window": 1, "stride": 1, "batch": 5}
+    maps = occluded(model, random_images(1, 7, 6, 2), engine=engine, **settings)[0]
     read = np.zeros((7, 6), dtype=bool)
     read[::2, ::2] = True
     assert np.abs(maps[~read]).max() < 1e-6
