@@ -301,3 +301,56 @@ def test_presets_on_the_bundled_network(real):
     agree("captum", "gradient", model, image, theirs, target)
     theirs = pair.IntegratedGradients().GetMask(np.float64(image[0]), called(network, target), x_steps=3, batch_size=3)
     agree("pair", "integratedgradients", model, image, theirs[None], target, steps=3)
+
+
+def test_captum_integrated_gradients_of_the_bundled_network(real):
+    """In float32 they differ by up to a hundredth, see test_gradient_peers.py: in float64 they do not."""
+    network, model = real
+    image = photograph()
+    target = int(model.scores(image)[0].argmax())
+    theirs = attr.IntegratedGradients(network).attribute(wide(image), target=target, n_steps=4, internal_batch_size=2)
+    agree("captum", "integratedgradients", model, image, numbers(theirs), target, steps=4)
+
+
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")
+def test_monai_on_the_bundled_network(real, monai):
+    network, model = real
+    image = photograph()
+    target = int(model.scores(image)[0].argmax())
+    theirs = monai.VanillaGrad(copy.deepcopy(network))(wide(image), target)
+    agree("monai", "gradient", model, image, numbers(theirs), target)
+    sensitivity = monai.OcclusionSensitivity(network, 112, overlap=0.5, activate=False, verbose=False)
+    theirs = numbers(sensitivity(wide(image))[0])[..., target]
+    agree("monai", "occlusion", model, image, theirs, target, window=112, stride=56)
+
+
+def test_zennit_on_the_bundled_network(real, zennit):
+    network, model = real
+    image = photograph()
+    target = int(model.scores(image)[0].argmax())
+
+    def chosen(output):
+        return torch.nn.functional.one_hot(torch.full((len(output),), target), output.shape[1]).to(output)
+
+    with zennit.Gradient(network, attr_output=chosen) as attributor:
+        agree("zennit", "gradient", model, image, numbers(attributor(wide(image))[1]), target)
+    given = {"window": 112, "stride": 112}
+    with zennit.Occlusion(network, **given, attr_output=lambda output: output * chosen(output)) as attributor:
+        agree("zennit", "occlusion", model, image, numbers(attributor(wide(image))[1])[..., 0], target, **given)
+
+
+@pytest.mark.usefixtures("stubbed_torchvision")
+def test_grad_cam_on_the_bundled_network(real, monkeypatch):
+    pytorch_grad_cam = pytest.importorskip("pytorch_grad_cam", reason="grad-cam")
+    from pytorch_grad_cam import base_cam
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    monkeypatch.setattr(base_cam, "scale_cam_image", lambda found, size=None: found)
+    network, model = real
+    image = photograph()
+    target = int(model.scores(image)[0].argmax())
+    for method, kind in (("gradcam", "GradCAM"), ("hirescam", "HiResCAM"), ("layercam", "LayerCAM")):
+        with getattr(pytorch_grad_cam, kind)(network, [network.network.head]) as cam:
+            small = cam(wide(image), [ClassifierOutputTarget(target)])
+        found = eyeline.explain(model, image, method, target, preset="grad-cam", layer="network.head").maps
+        assert_same(found, enlarged(small, (224, 224)))
