@@ -29,6 +29,7 @@ import agreement
 import eyeline
 import lite0_keras
 from agreement import assert_same
+from eyeline.methods import derivatives
 from eyeline.methods.layermaps import enlarged
 from eyeline.methods.noise import field
 from eyeline.models import bundled, lite0
@@ -108,7 +109,7 @@ def test_xplique_smoothing(network, model, image, wanted, method, name, monkeypa
 
     monkeypatch.setattr(GradientStatistic, "_perturb_samples", staticmethod(perturbed))
     theirs = getattr(xplique, name)(network, batch_size=50).explain(image, wanted)
-    agree("xplique", method, model, image, theirs.numpy()[..., 0], seed=SEED, tolerance=2e-5)
+    agree("xplique", method, model, image, theirs.numpy()[..., 0], seed=SEED)
 
 
 def test_xplique_rise(network, model, image, wanted, monkeypatch):
@@ -216,6 +217,59 @@ def test_maps_of_a_layer(rectified, image, wanted, monkeypatch):
         for method, kind in (("gradcam", Gradcam), ("layercam", Layercam)):
             small = kind(rectified)(score, image, layer, False, expand_cam=False, normalize_cam=False)
             agree("tf-keras-vis", method, model, image, enlarged(np.asarray(small), (SIDE, SIDE)), layer=layer)
+
+
+# CN1 of Captum's tests, whose answers are known
+
+
+@pytest.fixture(scope="module")
+def cn1():
+    image = keras.Input((4, 4, 1))
+    conv, last = layers.Conv2D(2, 3, activation="relu", name="conv"), layers.Dense(4, use_bias=False, activation="relu")
+    features = layers.Flatten()(layers.Permute((3, 1, 2))(conv(image)))
+    network = keras.Model(image, last(features))
+    conv.set_weights([np.ones((3, 3, 1, 2)), np.array([-50, -75])])
+    last.set_weights([np.array([[1] * 5 + [-1] * 3] * 4, dtype=np.float32).T])
+    return network
+
+
+RAMP = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
+PLAIN = [[0, 1, 1, 1]] * 3 + [[0] * 4]
+KNOWN = {
+    ("gradient", "Saliency"): PLAIN,
+    ("guidedbackpropagation", "GuidedBackprop"): [[0, 1, 1, 1], [1, 3, 3, 2], [1, 3, 3, 2], [1, 2, 2, 1]],
+    ("deconvnet", "DeconvNet"): [[2, 3, 3, 1], [3, 5, 5, 2], [3, 5, 5, 2], [1, 2, 2, 1]],
+}
+
+
+def test_known_answers_by_all_three(cn1):
+    """Published, by the tool, and by its preset."""
+    first, score = np.eye(4, dtype=np.float32)[[0]], CategoricalScore([0])
+    model = eyeline.load(cn1, output="raw")
+
+    def same(preset, method, theirs, known=None, **given):
+        assert_same(eyeline.explain(model, RAMP, method, 0, preset=preset, **given).maps, theirs)
+        if known is not None:
+            np.testing.assert_allclose(theirs[0], known, atol=1e-6)
+
+    for (method, name), known in KNOWN.items():
+        same("xplique", method, getattr(xplique, name)(cn1).explain(RAMP, first).numpy()[..., 0], known)
+    for method, name in (("gradientinput", "GradientInput"), ("integratedgradients", "IntegratedGradients")):
+        same("xplique", method, getattr(xplique, name)(cn1).explain(RAMP, first).numpy()[..., 0])
+    theirs = xplique.Occlusion(cn1, patch_size=(2, 3), patch_stride=(2, 1)).explain(RAMP, first).numpy()[..., 0]
+    same("xplique", "occlusion", theirs, window=(2, 3), stride=(2, 1))
+    for method, tool in (("gradient", VanillaGradients), ("gradientinput", GradientsInputs)):
+        found = np.abs(tool.compute_gradients(RAMP, cn1, 0).numpy()).sum(axis=-1)
+        same("tf-explain", method, found, PLAIN if method == "gradient" else PLAIN * RAMP[0, ..., 0])
+    same("tf-keras-vis", "gradient", Saliency(cn1)(score, RAMP, normalize_map=False), PLAIN)
+
+
+def test_the_comparison_notices_a_ten_thousandth(cn1, monkeypatch):
+    """Sabotage twin."""
+    reduce = derivatives.reduce
+    monkeypatch.setattr(derivatives, "reduce", lambda maps, channels: reduce(1.0001 * maps, channels))
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        test_known_answers_by_all_three(cn1)
 
 
 # EfficientNet-Lite0 in Keras, with the bundled ImageNet weights

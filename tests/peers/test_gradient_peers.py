@@ -68,7 +68,7 @@ def test_integrated_gradients(network, model, images, baseline, ours, theirs):
     )
     result = method(model, images, TARGET)
     assert_same(result.maps, numbers(found))
-    np.testing.assert_allclose(result.provenance["completeness"]["error"], delta.numpy(), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(result.provenance["completeness"]["error"], delta.numpy(), rtol=0, atol=1e-6)
 
 
 def test_integrated_gradients_of_the_bundled_network():
