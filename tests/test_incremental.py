@@ -283,6 +283,24 @@ def test_threads_change_no_number_and_leave_none_behind():
     np.testing.assert_array_equal(np.concatenate(together), np.concatenate(alone))
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("positions", [1, 2, 5, 225, 729])
+def test_threads_end_together(threads, positions):
+    """No thread waits long for another: groups are as many as the threads can share, and of one size but for a few."""
+    engine, _, *images = engine_and_images()
+    ground, patch = map(torch.tensor, images)
+    boxes = np.resize(grid((19, 14), 2, 1), (positions, 2, 2))
+    torch.set_num_threads(threads)
+    try:
+        spans = [(start, stop) for start, stop, _ in engine.sweep(engine.clean(ground), patch, boxes)]
+    finally:
+        torch.set_num_threads(1)
+    taken = [stop - start for start, stop in spans]
+    assert sum(taken) == positions
+    assert len(spans) % threads == 0 or positions < threads**2
+    assert max(taken) - min(taken) < len(spans)
+
+
 def test_where_windows_part_from_the_whole_image_is_named(monkeypatch):
     engine, _, ground, patch = engine_and_images()
     box = np.array([[3, 9], [4, 9]])

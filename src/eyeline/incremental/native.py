@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from eyeline.incremental.blocks import empty
 from eyeline.incremental.graph import Activation
 from eyeline.incremental.library import SourceStruct, TapsStruct, TargetStruct, choose
 from eyeline.incremental.lookup import Pair, Source
@@ -31,7 +32,7 @@ LIBRARY, NAME = choose()
 def fetch(source: Source, box: np.ndarray, offsets: np.ndarray, out: Tensor | None = None) -> Tensor:
     """Read other boxes of a source: (rows, channels), also into columns of a wider `out`."""
     if out is None:
-        out = source.clean.new_empty(int(offsets[-1]), source.clean.shape[2])
+        out = empty(int(offsets[-1]), source.clean.shape[2])
     assert out.stride(1) == 1
     assert out.dtype == torch.float32
     LIBRARY.eyeline_fetch(_source(source), _target(box, offsets), out.data_ptr(), out.stride(0))
@@ -62,7 +63,7 @@ def gather(
 ) -> Tensor:
     """Lay what each output sees in a row: (outputs, taps * channels), for a matrix product."""
     target = _target(box, offsets, rows)
-    out = source.clean.new_empty(target.last - target.first, kernel[0] * kernel[1] * source.clean.shape[2])
+    out = empty(target.last - target.first, kernel[0] * kernel[1] * source.clean.shape[2])
     taps = TapsStruct(*kernel, *stride, *dilation, *padding)
     LIBRARY.eyeline_gather(_source(source), target, taps, pad_value, groups, out.data_ptr())
     return out
@@ -84,7 +85,7 @@ def product(rows: Tensor, packed: Packed, activation: Activation | None = None) 
     assert (groups, inputs) == (packed.groups, packed.values.shape[2])
     assert rows.dtype == torch.float32
     assert rows.stride(2) == 1 or inputs == 1
-    out = rows.new_empty(count, groups, packed.outputs).transpose(0, 1)
+    out = empty(count, groups * packed.outputs).view(count, groups, packed.outputs).transpose(0, 1)
     LIBRARY.eyeline_product(
         rows.data_ptr(), groups, count, inputs, *rows.stride()[:2], packed.values.data_ptr(), packed.outputs,
         packed.bias.data_ptr(), *_clamp(activation), out.data_ptr(),
@@ -107,7 +108,7 @@ def convolve(
     """Convolve with packed matrices (groups, taps * channels / groups, outputs / groups): (rows, outputs)."""
     channels = source.clean.shape[2]
     assert kernel[0] * kernel[1] * channels == packed.groups * packed.values.shape[2]
-    out = source.clean.new_empty(int(offsets[-1]), packed.groups * packed.outputs)
+    out = empty(int(offsets[-1]), packed.groups * packed.outputs)
     taps = TapsStruct(*kernel, *stride, *dilation, *padding)
     LIBRARY.eyeline_convolve(
         _source(source), _target(box, offsets), taps, packed.groups, packed.values.data_ptr(), packed.outputs,
@@ -129,7 +130,7 @@ def depthwise(
     activation: Activation | None = None,
 ) -> Tensor:
     """Convolve each channel with its own taps, `weights` (rows, columns, channels)."""
-    out = source.clean.new_empty(int(offsets[-1]), weights.shape[2])
+    out = empty(int(offsets[-1]), weights.shape[2])
     taps = TapsStruct(*weights.shape[:2], *stride, *dilation, *padding)
     weights, bias = weights.contiguous(), _bias(bias, out)
     LIBRARY.eyeline_depthwise(
@@ -144,7 +145,7 @@ def max_pool(
     source: Source, box: np.ndarray, offsets: np.ndarray, kernel: Pair, stride: Pair, dilation: Pair, padding: Pair
 ) -> Tensor:
     """Take the maximum over the taps; padding is below every number, NaN is above."""
-    out = source.clean.new_empty(int(offsets[-1]), source.clean.shape[2])
+    out = empty(int(offsets[-1]), source.clean.shape[2])
     taps = TapsStruct(*kernel, *stride, *dilation, *padding)
     LIBRARY.eyeline_max_pool(_source(source), _target(box, offsets), taps, out.data_ptr())
     return out
@@ -160,7 +161,7 @@ def average_pool(
     divisors: Tensor,
 ) -> Tensor:
     """Sum over the taps inside the map, divided by `divisors`, (output rows, output columns)."""
-    out = source.clean.new_empty(int(offsets[-1]), source.clean.shape[2])
+    out = empty(int(offsets[-1]), source.clean.shape[2])
     taps = TapsStruct(*kernel, *stride, 1, 1, *padding)
     divisors = divisors.to(out).contiguous()
     LIBRARY.eyeline_average_pool(
@@ -187,7 +188,7 @@ def winograd(
     activation: Activation | None = None,
 ) -> Tensor:
     """Convolve with 36 packed matrices of `winograd.weights`, some tiles of outputs at a time: (rows, outputs)."""
-    out = source.clean.new_empty(int(offsets[-1]), packed.outputs)
+    out = empty(int(offsets[-1]), packed.outputs)
     bias = _bias(bias, out)
     LIBRARY.eyeline_winograd(
         _source(source), _target(box, offsets), *padding, packed.values.data_ptr(), packed.outputs, bias.data_ptr(),

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from eyeline._typing import Boxes, Images, Scores
 from eyeline.incremental import dense
+from eyeline.incremental.blocks import Blocks, reused
 from eyeline.incremental.convolution import Layer, check_finite, prepare, uneven
 from eyeline.incremental.graph import Conv, Flatten, GlobalMean, Graph, Linear, Node
 from eyeline.incremental.kernels import kernels as choose
 from eyeline.incremental.plan import Plan, around, local_nodes, plan
 from eyeline.incremental.simplify import simplify
-from eyeline.incremental.sizes import HEAVY, sizes
+from eyeline.incremental.sizes import HEAVY, KEPT, sizes
 from eyeline.incremental.threads import in_order
 from eyeline.incremental.windows import Clean, Cover, Frame, Patch, Windows, covered, follow, of_image
 
@@ -42,6 +43,7 @@ class Engine:
         kernels = kernels or choose()
         self.graph = simplify(graph)
         self._kernels, self._memory, self._chunk = kernels, memory, chunk
+        self._blocks = Blocks(memory // KEPT)
         self._planned: tuple[Boxes, Plan] | None = None
         self._local = local_nodes(self.graph)
         nodes = self.graph.nodes
@@ -165,7 +167,9 @@ class Engine:
             collected: dict[int, Tensor] = {}
             for low in range(start, stop, chunk):
                 high = min(low + chunk, stop)
-                for place, values in self._local_part(clean, patch, plan, boxes, (low, high)).items():
+                with reused(self._blocks):
+                    found = self._local_part(clean, patch, plan, boxes, (low, high))
+                for place, values in found.items():
                     if place not in collected:
                         collected[place] = values.new_empty(stop - start, *values.shape[1:])
                     collected[place][low - start : high - start] = values

@@ -14,6 +14,9 @@ WORKING, CHUNK, LIVE = 2**25, (8, 64), 4
 HEAVY, GROUP = 2**24, (128, 512)
 """Bytes of a linear layer to be read for many positions at once; how many come out together, without one and with."""
 
+KEPT = 64
+"""The part of the memory that a thread keeps for the next chunk."""
+
 COLLECTED = 2**27
 """Bytes that the values of the positions that come out together may take."""
 
@@ -44,4 +47,11 @@ def sizes(plan: Plan, memory: int, held: int, chunk: int | None, each: int, heav
     position = max(plan.position_bytes, 1)
     chunk = chunk or int(np.clip(room // (2 * LIVE * position), 1, np.clip(WORKING // position, *CHUNK)))
     together = min(room // 2, COLLECTED) // max(each, 1)
-    return chunk, int(np.clip(together // chunk * chunk, 1, GROUP[heavy]))
+    group = int(np.clip(together // chunk * chunk, 1, GROUP[heavy]))
+    group = _up(plan.positions, threads * _up(plan.positions, threads * group))  # all threads end together
+    return _up(group, _up(group, chunk)), group
+
+
+def _up(whole: int, parts: int) -> int:
+    """Divide and round up: how many parts of a size, or how large so many parts are."""
+    return -(-whole // parts)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from eyeline.incremental import dense
+from eyeline.incremental.blocks import empty
 from eyeline.incremental.graph import (
     Activation,
     Add,
@@ -109,7 +110,7 @@ def covered(kernels: ModuleType, frame: Frame, patch: Patch, boxes: np.ndarray, 
     boxes = boxes[slice(*span)]
     if boxes.ndim == 3:
         return Windows.unchanged(patch, len(frame.box)).at(kernels, frame)
-    data = torch.empty(int(frame.offsets[-1]), frame.clean.shape[-1])
+    data = empty(int(frame.offsets[-1]), frame.clean.shape[-1])
     for start, (top, bottom, left, right), together in zip(frame.offsets, frame.box, boxes, strict=False):
         inside = frame.clean[top:bottom, left:right].clone()
         for (first, last), (begin, end) in together.tolist():
@@ -134,7 +135,7 @@ def follow(kernels: ModuleType, operation: Operation, inputs: list[Windows], fre
         case LayerNorm(weight=weight, bias=bias, epsilon=epsilon):
             return torch.layer_norm(first.data, first.data.shape[1:], weight, bias, epsilon)
     found = first.at(kernels, frame)
-    data = found if found is not first.data or free[0] else torch.empty_like(found)
+    data = found if found is not first.data or free[0] else empty(*found.shape)
     if isinstance(operation, Affine):
         torch.addcmul(operation.shift, found, operation.scale, out=data)
     elif data is not found:
@@ -181,7 +182,7 @@ def _average_pool(kernels: ModuleType, pool: AveragePool, source: Windows, frame
 
 
 def _concat(kernels: ModuleType, inputs: list[Windows], frame: Frame) -> Tensor:
-    out = torch.empty(int(frame.offsets[-1]), frame.clean.shape[-1])
+    out = empty(int(frame.offsets[-1]), frame.clean.shape[-1])
     begin = 0
     for each in inputs:
         end = begin + each.clean.shape[-1]
