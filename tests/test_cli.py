@@ -804,9 +804,25 @@ def test_models_says_how_to_install_what_is_missing(run, monkeypatch):
 def test_methods_lists_every_method_with_its_flags(run):
     code, out, _ = run("methods")
     assert code == 0
+    assert [line.partition(":")[0] for line in out.split("\n\n")[0].splitlines() if line[0] != " "] == list(METHODS)
+    assert "--window" not in out
+    code, out, _ = run("methods", *METHODS)
+    assert code == 0
     for name, kind in METHODS.items():
         assert f"{name}: " in out
         assert all(f"  {making.option(field.name)}" in out for field in dataclasses.fields(kind))
+    assert "integratedgradients: " not in run("methods", "gradient", "rise")[1]
+    code, _, err = run("methods", "oclusion")
+    assert code == 2
+    assert "did you mean 'occlusion'" in err.lower()
+
+
+def test_help_lists_every_command_those_for_newcomers_first(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    found = [words[1] for words in map(str.split, out.splitlines()) if len(words) > 2 and words[1] in cli.ORDER]
+    assert found == list(cli.ORDER)
+    assert len(cli.app.registered_commands) == len(cli.ORDER)
 
 
 # --- as a program -------------------------------------------------------------------------------------------

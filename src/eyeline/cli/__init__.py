@@ -25,6 +25,12 @@ from eyeline.cli.shown import serve as serve
 from eyeline.cli.trust import check as check
 from eyeline.cli.trust import listed as listed
 
+ORDER = ("demo", "explain", "plan", "check", "serve", "run", "show", "audit", "diff", "gate", "models", "methods",
+         "layers", "metrics", "lecture")  # fmt: skip
+"""As `eyeline --help` lists them: what a newcomer needs first comes first."""
+
+app.registered_commands.sort(key=lambda each: ORDER.index(each.name or getattr(each.callback, "__name__", "")))
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave the process with its exit code."""

@@ -90,11 +90,17 @@ def layers(model: ModelArgument, **flags: Any) -> None:
 
 
 @app.command()
-def methods() -> None:
-    """List the methods with their settings."""
+def methods(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Of these, the settings too.", show_default=False),
+    ] = None,
+) -> None:
+    """List the methods, or the settings of those that are named."""
     from eyeline.command import tables
 
-    tables.methods(say)
+    with usage():
+        tables.methods(names or (), say)
 
 
 def _threads() -> None:

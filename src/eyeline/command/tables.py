@@ -4,18 +4,21 @@ import dataclasses
 import inspect
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 from eyeline.command import flags
 from eyeline.errors import InputError, UnsupportedError
-from eyeline.methods import METHODS
+from eyeline.methods import METHODS, known
 from eyeline.models.base import Model
 from eyeline.models.layered import Layer, Layered, choose
 from eyeline.models.openers import OPENERS, Opener
 
 Say = Callable[[str], None]
+
+SCORES_ALONE = ("occlusion", "superpixels", "multiscale", "baselineagreement", "pairs", "rise")
+"""Methods that every model can be asked by."""
 
 
 def models(say: Say) -> None:
@@ -27,7 +30,9 @@ def models(say: Say) -> None:
         rows.append((opener.what, _given_as(opener), opener.gives, here))
     _aligned(rows, say)
     say("")
-    say("Every method works where scores and gradients are given; occlusion needs scores only.")
+    say(f"Scores are enough for {', '.join(SCORES_ALONE)}.")
+    say("The other methods need gradients, or a layer: class activation maps, guided backpropagation and deconvnet")
+    say("look inside networks of PyTorch, Keras and ONNX.")
 
 
 def layers(model: Model, say: Say) -> None:
@@ -80,19 +85,37 @@ def _given_as(opener: Opener) -> str:
     return "package.module:name"
 
 
-def methods(say: Say) -> None:
-    """Print each method with the flags that its fields make."""
+def methods(names: Sequence[str], say: Say) -> None:
+    """Print a sentence for each method; of those that are named, the flags that their fields make too.
+
+    Raises:
+        InputError: no such method; the nearest name is offered.
+    """
+    for name in names:
+        known(name, ())
     width = min(110, shutil.get_terminal_size().columns)
-    for name, kind in METHODS.items():
-        paragraph(say, f"{name}: ", (inspect.getdoc(kind) or "").partition("\n")[0], width)
-        hints = get_type_hints(kind)
-        for field in dataclasses.fields(kind):
-            shown = flags.metavar(hints[field.name])
-            if shown is not None or hints[field.name] is bool:
-                flag = f"  {flags.option(field.name)} {shown or ''}".rstrip()
-                paragraph(say, f"{flag}: ", flags.explained({name: kind}, field.name), width)
-        say("")
+    for name in names or METHODS:
+        paragraph(say, f"{name}: ", _sentence(METHODS[name]), width)
+        if names:
+            _settings(name, width, say)
+    say("")
     say("Targets, the model and what is written: eyeline explain --help.")
+    if not names:
+        say("The settings of one method: eyeline methods NAME.")
+
+
+def _sentence(kind: type[Any]) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n")[0]
+
+
+def _settings(name: str, width: int, say: Say) -> None:
+    kind = METHODS[name]
+    hints = get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        shown = flags.metavar(hints[field.name])
+        if shown is not None or hints[field.name] is bool:
+            flag = f"  {flags.option(field.name)} {shown or ''}".rstrip()
+            paragraph(say, f"{flag}: ", flags.explained({name: kind}, field.name), width)
 
 
 def paragraph(say: Say, head: str, text: str, width: int) -> None:
