@@ -428,12 +428,14 @@ def test_memory_that_runs_out_halves_the_batch(monkeypatch):
 
     monkeypatch.setattr(type(model), "gradient", lambda self, points, weigh: tight(points, weigh))
     np.testing.assert_allclose(maps(PATHS["integrated"], model), whole, rtol=1e-6)
-    assert sizes[:2] == [4, 2]
+    assert sizes[:4] == [18, 9, 4, 2]
 
 
 @pytest.mark.parametrize("passes", [50, 5000])
 def test_a_small_budget_starts_with_one_image(passes):
     narrow, wide = np.zeros((9, 224, 224, 3), np.float32), np.zeros((9, 1024, 1024, 3), np.float32)
+    assert derivatives.sized(None, 1024, narrow[:, :64, :64], passes).size == 49
+    assert derivatives.sized(None, 100, narrow[:, :64, :64], passes).size == 6
     assert derivatives.sized(None, 1024, narrow, passes).size == 4
     assert derivatives.sized(None, 100, narrow, passes).size == 1
     assert derivatives.sized(None, 1024, wide, passes).size == 1

@@ -17,8 +17,9 @@ from eyeline.methods.checks import checked, needs_gradient
 from eyeline.methods.progress import progress
 from eyeline.models.base import Differentiable, Model, Preparing
 
-FEW = 4
-"""Images a pass to start with: alone, an image takes up to a third longer; many lose what they win to fresh memory."""
+PIXELS = 4 * 224 * 224
+"""Of all images of a pass to start with: alone, a small image takes half as long again; many lose what they win to fresh
+memory."""
 
 LONG = 128
 """Images under which measuring a better size costs more than it brings."""
@@ -158,7 +159,7 @@ def run_scores(model: Model, batches: Batches, images: Images, where: Callable[[
 
 def sized(batch: int | None, memory: int, images: Images, passes: int) -> Batches:
     """Return batches of a few images, as far as the budget surely holds them; in long runs they grow as they pay."""
-    few = max(1, min(FEW, memory * 2**20 // (DEEP * images[0, ..., 0].size)))
+    few = max(1, min(PIXELS, memory * 2**20 // DEEP) // images[0, ..., 0].size)
     batches = Batches(few if batch is None and passes <= LONG else batch, memory)
     batches.size = batch or few
     return batches
