@@ -10,6 +10,7 @@ import numpy as np
 from eyeline._typing import Images, Scores, Weigh
 from eyeline.attribution import Attribution
 from eyeline.baseline import Baseline
+from eyeline.image import Batch
 from eyeline.methods.base import enter, finite, weigh
 from eyeline.methods.channels import Channels
 from eyeline.methods.checks import BLACK, baseline_of, checked, needs_gradient
@@ -57,7 +58,7 @@ class Gradient:
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         began = time.perf_counter()
-        clean, gradient = at_the_image(self, model, images, target)
+        clean, gradient = at_the_image(self, model, enter(self, model, images), target)
         return clean.result(self, gradient, lambda unit: f"d {unit} / d pixel value", began)
 
 
@@ -101,7 +102,7 @@ class GradientInput:
 
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         began = time.perf_counter()
-        clean, gradient = at_the_image(self, model, images, target)
+        clean, gradient = at_the_image(self, model, enter(self, model, images), target)
         pixels = clean.given.images
         products = (pixels.astype(np.float64) - baseline_of(self.baseline, pixels)) * gradient
         return clean.result(
@@ -110,10 +111,10 @@ class GradientInput:
 
 
 def at_the_image(
-    method: Any, model: Model, images: object, target: object, run: Run | None = None
+    method: Any, model: Model, given: Batch, target: object, run: Run | None = None
 ) -> tuple[Explained, np.ndarray]:
     """Return what is explained, and ds/dx at the clean images, or what `run` makes instead, from one pass each."""
-    given, name = enter(method, model, images), type(method).__name__.lower()
+    name = type(method).__name__.lower()
     differentiable = needs_gradient(model, name)
     pixels, names = given.images, given.names
     weights_of = weigh(target, len(pixels), model)
