@@ -7,6 +7,7 @@ changes. Every contender makes a map of the image's size and keeps what it prepa
 gradient; grad-cam asks for one of the image, without which it does not run.
 """
 
+import copy
 import json
 import sys
 import types
@@ -103,7 +104,8 @@ def grad_cam(module: Any, given: Any, layer: str, target: int) -> Run:
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-    tool = GradCAM(module, [module.get_submodule(layer)])
+    own = copy.deepcopy(module)  # its hooks stay on the layer
+    tool = GradCAM(own, [own.get_submodule(layer)])
     return lambda: tool(given, [ClassifierOutputTarget(target)] * len(given))
 
 
