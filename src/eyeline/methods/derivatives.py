@@ -18,7 +18,7 @@ from eyeline.methods.progress import progress
 from eyeline.models.base import Differentiable, Model, Preparing
 
 PIXELS = 4 * 224 * 224
-"""Of the images of a pass to start with: few small ones waste time on the pass itself, many large ones on fresh memory."""
+"""Of the images of a pass to start with: few small ones waste time on the pass, many large ones on fresh memory."""
 
 LONG = 128
 """Images under which measuring a better size costs more than it brings."""
