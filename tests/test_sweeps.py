@@ -283,15 +283,42 @@ def test_a_network_that_is_never_the_same_runs_in_full(engine, eager):
     assert "change from call to call" in found.provenance["why"]
 
 
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.network = network()
+
+    def forward(self, images):
+        return self.network(functional.dropout(images, 0.5, training=True))
+
+
+@pytest.mark.parametrize("engine", ["auto", "full"])
+@pytest.mark.parametrize("module", [Restless, Dropping])
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_long_sweep_in_full_says_that_a_network_is_never_the_same(module, engine, keep):
+    """No other path runs beside it, so nothing else would: the map would be taken for the network's."""
+    given = {"window": 4, "stride": 1, "baseline": eyeline.Constant(0.5), "keep": keep}
+    with pytest.warns(
+        RuntimeWarning, match="the same scores on every call, but .* 'image 0': the map holds that noise"
+    ):
+        found = eyeline.explain(load(module()), IMAGES, target=0, engine=engine, **given).provenance
+    assert found["engine"] == "full"
+    assert found["restless"] > 0
+
+
+def test_a_network_that_is_the_same_is_asked_once_more_and_nothing_is_said():
+    asked = []
+
+    def scores(images):
+        asked.append(len(images))
+        return images.mean(axis=(1, 2)) + 1e-7 * len(images)  # rounding that follows the batch's size
+
+    found = eyeline.explain(eyeline.load(scores, input_size=SIZE), IMAGES, target=0, window=4, stride=1).provenance
+    assert "restless" not in found
+    assert sum(asked) == 2 + 2 * found["windows"] + 1
+
+
 def test_a_network_that_drops_out_in_evaluation_too_is_not_read(eager):
-    class Dropping(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.network = network()
-
-        def forward(self, images):
-            return self.network(functional.dropout(images, 0.5, training=True))
-
     found = explain(load(Dropping()), "auto").provenance
     assert found["engine"] == "full"
     assert re.search("must give the same numbers on every call .* which draws random ones", found["why"])

@@ -16,6 +16,8 @@ EXACT, ROUNDING = 1e-3, 1e-5
 WIDER = 10
 """How many times as far as the pixels' last digits the rounding inside a network may move its scores."""
 
+CHANGES = "the model's own scores of one image change from call to call"
+
 FAR = 0.05
 """A difference of the clean image's scores, as a share of the largest, at which a sweep is not even run."""
 
@@ -101,7 +103,7 @@ def blame(model: Traceable, kept: Kept, covered: Covered, proof: Proof, path: Pa
     if model.fingerprint() != kept.fingerprint:
         return "the model has changed since its graph was read"
     if restless(model, images, proof.allowed):
-        return "the model's own scores of one image change from call to call"
+        return CHANGES
     if path == "incremental" and proof.position >= 0:
         layer = kept.make(model).parts(covered.ground[image], images[0], covered.boxes[window], EXACT)
         if layer:

@@ -17,7 +17,7 @@ from eyeline.methods.covered import Covered
 from eyeline.methods.kept import Kept, graphless, kept, work
 from eyeline.methods.paths import Full, Path, quick
 from eyeline.methods.progress import progress
-from eyeline.methods.proof import Proof, blame, far, prove, rounding
+from eyeline.methods.proof import CHANGES, ROUNDING, Proof, blame, far, prove, restless, rounding
 from eyeline.methods.watch import WATCH
 from eyeline.models.base import Model, Traceable
 
@@ -26,6 +26,10 @@ LONG = 10.0
 
 FEW = 4
 """Positions under which not even looking for an engine pays."""
+
+
+MANY = 100
+"""Covered images from which on the full path asks for a clean image twice: a hundredth of its time or less."""
 
 
 @dataclass
@@ -194,7 +198,22 @@ class Sweeper:
             entry.spent += full.seconds
             entry.rates["full"] = full.rate
         self.ran |= {"engine": "full", "batch": self.batches.used}
+        if full.covered.total >= MANY and CHANGES not in self.ran.get("why", ""):
+            self._settled(full.covered, reference)
         return full.scores
+
+    def _settled(self, covered: Covered, reference: Scores) -> None:
+        """Warn where the network's scores of one image change from call to call: its map holds that noise."""
+        image, own = covered.ground[:1], reference[:1]
+        gap, allowed = float(np.abs(self.model.scores(image) - own).max()), ROUNDING * float(np.abs(own).max())
+        if not gap <= allowed and restless(self.model, image, allowed):
+            self.ran["restless"] = gap
+            warnings.warn(
+                f"the model must give the same scores on every call, but {CHANGES}, by {gap:.2g} for "
+                f"{covered.names[0]!r}: the map holds that noise. Take what draws random numbers out of the network.",
+                RuntimeWarning,
+                stacklevel=6,
+            )
 
 
 def _windows(rows: Scores, done: int, each: int) -> tuple[int, Scores]:
