@@ -242,6 +242,51 @@ class TestGuided:
                 eyeline.explain(tmp_path / "net.onnx", IMAGES[:1], method, 1)
 
 
+class Detector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.boxes, self.scores = nn.Conv2d(3, 5, 3), nn.Linear(5, 8), nn.Linear(5, 6)
+
+    def forward(self, images):
+        found = torch.relu(self.conv(images)).mean((2, 3))
+        return {"boxes": self.boxes(found).unflatten(1, (2, 4)), "scores": self.scores(found).unflatten(1, (2, 3))}
+
+
+@pytest.fixture
+def detector(tmp_path):
+    """As an ONNX file of two outputs."""
+    pytest.importorskip("onnxruntime")
+    settings = {"input_names": ["images"], "output_names": ["boxes", "scores"], "dynamic_axes": {"images": {0: "n"}}}
+    torch.onnx.export(Detector().eval(), (torch.zeros(1, 3, *SIZE),), tmp_path / "net.onnx", dynamo=False, **settings)
+    return tmp_path / "net.onnx"
+
+
+@pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The feature will be removed:DeprecationWarning")
+class TestSeveralOutputs:
+    def test_a_head_picks_one_by_its_name(self, detector):
+        for method in ("occlusion", "gradient", "gradcam"):
+            model = eyeline.load(detector, head=lambda output: output["scores"][:, 1])
+            assert eyeline.explain(model, IMAGES, method, 2).maps.any()
+
+    @pytest.mark.parametrize("method", ["occlusion", "gradient", "gradcam"])
+    def test_a_name_that_is_not_there(self, detector, method):
+        for asked, sentence in (
+            ("score", "got 'score'. Did you mean 'scores'"),
+            (1, "got 1. Known: 'boxes', 'scores'"),
+        ):
+            model = eyeline.load(detector, head=lambda output, asked=asked: output[asked])
+            with pytest.raises(InputError, match=rf"ask for an output that the network has, but {sentence}"):
+                eyeline.explain(model, IMAGES, method, 2)
+
+    def test_none_picked(self, detector):
+        sentence = r"but got \w+ of 'boxes', 'scores' with shapes .* head=lambda output: output\['boxes'\]"
+        for source in (detector, Detector().eval()):
+            with pytest.raises(UnsupportedError, match=sentence):
+                eyeline.explain(source, IMAGES, "occlusion", 2)
+
+
 class Two(nn.Module):
     def __init__(self):
         super().__init__()

@@ -190,10 +190,11 @@ def single(output: object, images: int | None) -> Any:
     fitting = [leaf for leaf in leaves if len(leaf.shape) == 2 and leaf.shape[0] == images]
     if len(fitting) == 1:
         return fitting[0]
-    shapes = [tuple(leaf.shape) for leaf in leaves]
+    shapes, keys = [tuple(leaf.shape) for leaf in leaves], list(output) if isinstance(output, Mapping) else []
     raise UnsupportedError(
-        f"the model's output must hold exactly one (n, classes) tensor, but got {type(output).__name__} with "
-        f"shapes {shapes}. Pass head=, a function of that output that picks one: head=lambda output: output[0]."
+        f"the model's output must hold exactly one (n, classes) tensor, but got {type(output).__name__}"
+        f"{' of ' * bool(keys)}{', '.join(map(repr, keys))} with shapes {shapes}. Pass head=, a function of that "
+        f"output that picks one: head=lambda output: output[{keys[0] if keys else 0!r}]."
     )
 
 

@@ -17,6 +17,7 @@ from eyeline.models.layered import Layer, Rule, Values, choose
 from eyeline.models.onnx_files import OnnxFile, session
 from eyeline.models.onnx_input import DTYPES, geometry, taken
 from eyeline.models.onnx_pieces import Arrays, Names, in_batches
+from eyeline.models.output import by_name
 
 if TYPE_CHECKING:
     from eyeline.incremental.graph import Graph
@@ -211,7 +212,7 @@ class OnnxModel:
         """Return one row of raw outputs an image."""
         found = self._session.run(None, {self._input.name: arrays[0]})
         names = [each.name for each in self._session.get_outputs()]
-        output = found[0] if len(found) == 1 else dict(zip(names, found, strict=True))
+        output = by_name(names, found)
         raw = single(self._options.head(output) if self._options.head else output, len(arrays[0]))
         return [np.asarray(raw, dtype=np.float64).reshape(len(raw), -1)]
 

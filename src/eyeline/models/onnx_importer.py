@@ -24,6 +24,7 @@ from eyeline.models.onnx_patterns import fused
 from eyeline.models.onnx_pieces import Arrays, Names, Piece, alone, in_batches, sample
 from eyeline.models.onnx_shapes import LAST, Sizes, size, target, theirs
 from eyeline.models.onnx_torch import TorchPiece, headed
+from eyeline.models.output import by_name
 from eyeline.models.torch_values import FIRST, Value, refused
 
 COUNTS = (1, 2, 3, 8)
@@ -107,12 +108,11 @@ class Importer:
 
         def run(arrays: Arrays) -> Arrays:
             given = [each.copy() for each in arrays]  # a head may write into what it gets
-            output = head(given[0] if len(given) == 1 else dict(zip(names, given, strict=True)))
-            raw = single(output, len(arrays[0]))
+            raw = single(head(by_name(names, given)), len(arrays[0]))
             return [np.asarray(raw, dtype=np.float64).reshape(len(arrays[0]), -1)]
 
         def follow(tensors: list[Tensor]) -> Tensor:
-            return headed(head, tensors[0] if len(tensors) == 1 else dict(zip(names, tensors, strict=True)))
+            return headed(head, by_name(names, tensors))
 
         self._name = "head"
         return self._carried("head", run, follow, values)

@@ -11,7 +11,7 @@ import onnx
 from onnx import helper
 from torch import Tensor
 
-from eyeline.errors import UnsupportedError, first_line
+from eyeline.errors import Error, UnsupportedError, first_line
 from eyeline.models import onnx_torch_layers, onnx_torch_numbers, onnx_torch_shapes
 from eyeline.models.onnx_pieces import Piece
 from eyeline.models.onnx_torch_numbers import Step, tensor
@@ -36,6 +36,8 @@ def headed(head: Callable[[Any], Any], output: Any) -> Tensor:
     """
     try:
         found = head(output)
+    except Error:
+        raise
     except Exception as error:
         raise _no_head(f"it raised {type(error).__name__}: {first_line(error)}") from error
     if not isinstance(found, Tensor):

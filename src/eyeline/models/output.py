@@ -1,6 +1,6 @@
 """From a network's raw outputs to scores: decided once, on the first outputs, and nothing converted unasked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from eyeline._numbers import shown
 from eyeline._typing import Scores, Weigh
 from eyeline.attribution import Unit
-from eyeline.errors import InputError
+from eyeline.errors import InputError, nearest
 
 Kind = Literal["auto", "probability", "logit", "raw"]
 """What the raw outputs are. raw: neither probabilities nor logits, for example a regression."""
@@ -162,3 +162,17 @@ def as_head(given: Any) -> Callable[[Any], Any] | None:
         f"head must be a function of the network's raw output, but got {shown(given)}. "
         "Pass for example head=lambda output: output[0]."
     )
+
+
+class Outputs(dict[str, Any]):
+    """Several outputs by their names, as a head gets them; one that is not there is a sentence."""
+
+    def __missing__(self, name: object) -> Any:
+        raise InputError(
+            f"head= must ask for an output that the network has, but got {name!r}. {nearest(str(name), self)}"
+        )
+
+
+def by_name(names: Sequence[str], found: Sequence[Any]) -> Any:
+    """Return the one output, or all of them by their names."""
+    return found[0] if len(found) == 1 else Outputs(zip(names, found, strict=True))
