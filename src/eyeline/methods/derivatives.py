@@ -26,8 +26,8 @@ LONG = 128
 DEEP = 4096
 """Bytes that a forward and a backward pass hold for a pixel of an image in a deep network."""
 
-Walk = Callable[[int, int], tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]]
-"""(image, step) -> the point where s is differentiated, and the move that the derivative is multiplied with."""
+Walk = Callable[[int, int], tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."] | np.float64]]
+"""(image, step) -> the point where s is differentiated, and the move or the number that multiplies the derivative."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +72,16 @@ class Explained:
         images, names = self.given.images, self.given.names
         total = np.zeros(images.shape)
 
-        def call(start: int, stop: int) -> tuple[np.ndarray, list[np.ndarray], Images]:
+        def call(start: int, stop: int) -> tuple[np.ndarray, list[np.ndarray | np.float64], Images]:
             owners, places = np.divmod(np.arange(start, stop), steps)
-            walked = [walk(int(owner), int(place)) for owner, place in zip(owners, places, strict=True)]
-            points = np.stack([point for point, _ in walked]).astype(np.float32)
+            points, moves = np.empty((stop - start, *images.shape[1:]), dtype=np.float32), []
+            for point, owner, place in zip(points, owners.tolist(), places.tolist(), strict=True):
+                point[...], move = walk(owner, place)
+                moves.append(move)
             gradients = self.gradients(
                 points, owners, lambda row: f"{names[owners[row]]!r}, step {places[row] + 1} of {steps}"
             )
-            return owners, [move for _, move in walked], gradients
+            return owners, moves, gradients
 
         with progress(len(images) * steps, name) as advance:
             for start, stop, done in self.batches.run(len(images) * steps, call):

@@ -79,14 +79,14 @@ class IntegratedGradients:
         start = baseline_of(self.baseline, pixels)
         way = pixels.astype(np.float64) - start
         nodes, shares = quadrature(self.rule, self.steps)
-        factors = way if self.multiply else np.ones_like(way)
         total = clean.walk(
             self.steps,
-            lambda image, step: (start[image] + nodes[step] * way[image], shares[step] * factors[image]),
+            lambda image, step: (start[image] + nodes[step] * way[image], shares[step]),
             "integratedgradients",
         )
         if not self.multiply:
             return clean.result(self, total, lambda unit: f"mean d {unit} / d pixel value from the baseline", began)
+        total *= way
         completeness = clean.completeness(total, clean.values(start, "the baseline"))
         return clean.result(
             self,
