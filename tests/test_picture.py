@@ -167,16 +167,31 @@ def test_many_maps_are_broken_into_rows_that_can_be_read(count, wide):
     assert tiles(drawn, Image.fromarray(to_bytes(view(attribution, 0, size=200).image))) == 1
 
 
-def test_the_legend_of_pairs_tells_more_than_the_sum_from_less():
+def test_the_legend_of_pairs_tells_more_than_the_sum_from_less(tmp_path):
     model = eyeline.load(lambda images: images.prod(axis=(1, 2)), input_size=(1, 2))
     found = eyeline.Pairs(window=1, baseline=eyeline.Constant(0))(model, np.ones((1, 2, 1), dtype=np.float32))
     for each in (found, replace(found, sweep=found.sweep.slim())):
         words = draw(each, style="signed").info["Description"]
         assert "the drop in probability when the window that alone does most is covered too" in words
+        assert "class 0, probability 1, with rows 0..0, columns 0..0" in words
         assert "red: both cost more than the sum of each, blue: less" in words
         assert "supports" not in words
     named = eyeline.Pairs(window=1, chosen=1, baseline=eyeline.Constant(0))(model, np.ones((1, 2, 1), dtype=np.float32))
     assert "when window 1 is covered too" in named.quantity
+    assert "with rows 0..0, columns 1..1" in draw(named).info["Description"]
+    stored = eyeline.Attribution.load(named.save(tmp_path / "pairs.npz"))
+    assert caption(stored, 0) == caption(named, 0)
+
+
+def test_pairs_name_the_window_that_does_most_in_each_image():
+    """The score is a weighted sum, so that each window's drop is known."""
+    weights = np.arange(1, 13, dtype=np.float32).reshape(1, 3, 4, 1)
+    model = eyeline.load(lambda images: (images * weights).sum(axis=(1, 2)), input_size=(3, 4))
+    images = np.ones((2, 3, 4, 1), dtype=np.float32)
+    images[1, 2] = 0  # leaves the second row's windows
+    found = eyeline.Pairs(window=(1, 2), baseline=eyeline.Constant(0))(model, images)
+    assert "with rows 2..2, columns 2..3" in caption(found, 0)[1]
+    assert "with rows 1..1, columns 2..3" in caption(found, 1)[1]
 
 
 def test_attributions_of_one_quantity_share_one_scale():

@@ -12,6 +12,7 @@ from eyeline.colour import RGB, SIDES, Style, shade
 from eyeline.errors import InputError, nearest
 from eyeline.limits import Limits, limits, short
 from eyeline.pairs import PairWindows
+from eyeline.window import Box, grid
 
 Scale = str | float | Limits | Mapping[str, Limits]
 """How values become colours: a word or number of `limits`, or limits chosen for a larger set, or those by quantity."""
@@ -131,7 +132,21 @@ def caption(attribution: Attribution, index: int) -> tuple[str, str]:
     row = attribution.weights[index]
     if attribution.unit == "log-odds" and np.count_nonzero(row) == 1 and row.max() == 1:
         words += f" (probability {short(probability(value))})"
+    if attribution.sweep is not None and isinstance(attribution.sweep.regions, PairWindows):
+        words += f", with {_chosen(attribution, index)}"
     return plain(attribution.targets[index]), words
+
+
+def _chosen(attribution: Attribution, index: int) -> Box:
+    """Return the window that a map of pairs is about; drawn maps may have lost their sweep's windows."""
+    size, window, chosen = (
+        attribution.images.shape[1:-1],
+        *(attribution.method[each] for each in ("window", "chosen")),
+    )
+    boxes = grid(size, tuple(window), tuple(window))
+    alone = np.abs(attribution.further["alone"][index])
+    first = [alone[tuple(box[:, 0])] for box in boxes]
+    return Box.of(boxes[int(np.argmax(first)) if chosen is None else chosen])
 
 
 def heading(attribution: Attribution, index: int) -> tuple[str, str]:
