@@ -194,6 +194,14 @@ def test_pairs_name_the_window_that_does_most_in_each_image():
     assert "with rows 1..1, columns 2..3" in caption(found, 1)[1]
 
 
+def test_a_map_of_random_masks_says_how_far_it_is_noise():
+    model = eyeline.load(lambda images: images[:, :2].mean(axis=(1, 2)), input_size=(8, 8))
+    found = eyeline.Rise(20, 4, baseline=eyeline.Constant(0))(model, np.ones((2, 8, 8, 1), dtype=np.float32))
+    for index in (0, 1):
+        largest = found.further["standard_error"][index].max()
+        assert caption(found, index)[1].endswith(f", the map's standard error up to {largest:.3g}")
+
+
 def test_attributions_of_one_quantity_share_one_scale():
     attribution = made()
     other = attribution.to("tiger cat")

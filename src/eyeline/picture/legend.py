@@ -134,6 +134,8 @@ def caption(attribution: Attribution, index: int) -> tuple[str, str]:
         words += f" (probability {short(probability(value))})"
     if attribution.sweep is not None and isinstance(attribution.sweep.regions, PairWindows):
         words += f", with {_chosen(attribution, index)}"
+    if "standard_error" in attribution.further:
+        words += f", the map's standard error up to {short(float(attribution.further['standard_error'][index].max()))}"
     return plain(attribution.targets[index]), words
 
 
