@@ -76,6 +76,9 @@ def _export(network: torch.nn.Module, shape: tuple[int, ...], images: int | None
             warnings.simplefilter("ignore")
             return torch.export.export(network, (given,), dynamic_shapes=sizes, strict=False)
     except Exception as error:  # whatever the network's own code raises under tracing
-        raise refused("be captured by torch.export", first_line(error, 200)) from error
+        said = first_line(error, 200)
+        if "data-dependent" in said:
+            said = f"a way that hangs on the numbers in the image, by if, while or int() in its forward ({said})"
+        raise refused("be captured by torch.export", said) from error
     finally:
         logging.disable(before)
