@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from eyeline.errors import OutOfMemoryError
-from eyeline.incremental import simplify, torch_kernels
+from eyeline.incremental import simplify, sizes, torch_kernels
 from eyeline.incremental.geometry import Geometry
 from eyeline.incremental.graph import Flatten
 from eyeline.incremental.run import Engine
@@ -264,7 +264,8 @@ def test_several_boxes_are_covered_together():
     assert np.abs(first - found).max() > 0.01  # a box that is left out is seen
 
 
-def test_threads_change_no_number_and_leave_none_behind():
+def test_threads_change_no_number_and_leave_none_behind(monkeypatch):
+    monkeypatch.setattr(sizes, "SHORT", 0)
     engine, _, ground, patch = engine_and_images()
     boxes = grid((19, 14), 2, 1)
     alone = [raw for _, raw in engine.run(ground[None], patch[None], boxes)]
@@ -285,11 +286,12 @@ def test_threads_change_no_number_and_leave_none_behind():
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("positions", [1, 2, 5, 225, 729])
-def test_threads_end_together(threads, positions):
+def test_threads_end_together(monkeypatch, threads, positions):
     """No thread waits long for another: groups are as many as the threads can share, and of one size but for a few."""
     engine, _, *images = engine_and_images()
     ground, patch = map(torch.tensor, images)
     boxes = np.resize(grid((19, 14), 2, 1), (positions, 2, 2))
+    monkeypatch.setattr(sizes, "SHORT", 0)
     torch.set_num_threads(threads)
     try:
         spans = [(start, stop) for start, stop, _ in engine.sweep(engine.clean(ground), patch, boxes)]
@@ -299,6 +301,24 @@ def test_threads_end_together(threads, positions):
     assert sum(taken) == positions
     assert len(spans) % threads == 0 or positions < threads**2
     assert max(taken) - min(taken) < len(spans)
+
+
+def test_a_short_sweep_stays_on_its_thread(monkeypatch):
+    engine, _, ground, patch = engine_and_images()
+    boxes, taken = grid((19, 14), 2, 1), []
+    taking = Engine._local_part
+    monkeypatch.setattr(
+        Engine, "_local_part", lambda *given: (taken.append(threading.current_thread().name), taking(*given))[1]
+    )
+    torch.set_num_threads(2)
+    try:
+        list(engine.run(ground[None], patch[None], boxes))
+        assert set(taken) == {"MainThread"}
+        monkeypatch.setattr(sizes, "SHORT", engine.plan(boxes).done)
+        list(engine.run(ground[None], patch[None], boxes))
+        assert "eyeline_1" in taken
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_where_windows_part_from_the_whole_image_is_named(monkeypatch):

@@ -22,7 +22,7 @@ from eyeline.incremental.graph import Conv, Flatten, GlobalMean, Graph, Linear, 
 from eyeline.incremental.kernels import kernels as choose
 from eyeline.incremental.plan import Plan, around, local_nodes, plan
 from eyeline.incremental.simplify import simplify
-from eyeline.incremental.sizes import HEAVY, KEPT, sizes
+from eyeline.incremental.sizes import HEAVY, KEPT, sizes, threads
 from eyeline.incremental.threads import in_order
 from eyeline.incremental.windows import Clean, Cover, Frame, Patch, Windows, covered, follow, of_image
 
@@ -175,7 +175,7 @@ class Engine:
                     collected[place][low - start : high - start] = values
             return start, stop, self._dense_part(collected, stop - start)
 
-        yield from in_order(call, range(0, len(boxes), group))
+        yield from in_order(call, range(0, len(boxes), group), threads(plan))
 
     def _dense(self, place: int, inputs: list[Tensor], images: int) -> Tensor:
         node = self.graph.nodes[place]

@@ -20,6 +20,15 @@ KEPT = 64
 COLLECTED = 2**27
 """Bytes that the values of the positions that come out together may take."""
 
+SHORT = 2**31
+"""Multiply-adds of a sweep, some hundredths of a second, under which threads cost more than they bring."""
+
+
+def threads(plan: Plan) -> int:
+    """Return how many threads pay."""
+    count = torch.get_num_threads()
+    return 1 if count > 1 and plan.done < SHORT else count
+
 
 def sizes(plan: Plan, memory: int, held: int, chunk: int | None, each: int, heavy: bool) -> tuple[int, int]:
     """Return positions of a chunk, and of a group of chunks whose values are collected.
@@ -35,11 +44,11 @@ def sizes(plan: Plan, memory: int, held: int, chunk: int | None, each: int, heav
     Raises:
         OutOfMemoryError: the memory does not hold the weights, the clean maps and one position a thread.
     """
-    threads = torch.get_num_threads()
+    count = threads(plan)
     fixed, one = held + plan.clean_bytes, LIVE * plan.position_bytes + each
-    room = (memory - fixed) // threads
+    room = (memory - fixed) // count
     if room < one:
-        needed = math.ceil((fixed + threads * one) / 2**20)
+        needed = math.ceil((fixed + count * one) / 2**20)
         raise OutOfMemoryError(
             "memory must hold the weights, the image's own maps and one window a thread, "
             f"{needed} MiB for this network, but it is {memory // 2**20}. Pass memory={needed} or more."
@@ -48,7 +57,7 @@ def sizes(plan: Plan, memory: int, held: int, chunk: int | None, each: int, heav
     chunk = chunk or int(np.clip(room // (2 * LIVE * position), 1, np.clip(WORKING // position, *CHUNK)))
     together = min(room // 2, COLLECTED) // max(each, 1)
     group = int(np.clip(together // chunk * chunk, 1, GROUP[heavy]))
-    group = _up(plan.positions, threads * _up(plan.positions, threads * group))  # all threads end together
+    group = _up(plan.positions, count * _up(plan.positions, count * group))  # all threads end together
     return _up(group, _up(group, chunk)), group
 
 
