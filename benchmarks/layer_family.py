@@ -4,7 +4,8 @@
 
 One image, and eight at once. The processor's time of this process is compared, which what else the machine does hardly
 changes. Every contender makes a map of the image's size and keeps what it prepares between calls. No weight needs a
-gradient; grad-cam asks for one of the image, without which it does not run.
+gradient; grad-cam asks for one of the image, without which it does not run. Beside them the bare passes of the network,
+without a map, with its channels outermost in memory and innermost: what nobody can do without.
 """
 
 import copy
@@ -12,12 +13,14 @@ import json
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from measure import beside, races, report
 
 Run = Callable[[], Any]
 COUNTS = (1, 8)
+BARE = "bare pass"
 MOST = 100
 """Rounds: a map of one image is a matter of milliseconds."""
 
@@ -46,7 +49,7 @@ def turns(runs: dict[str, Run], budget: float) -> dict[str, Any]:
     """The rounds of one method, and how alike the maps are."""
     import numpy as np
 
-    maps = {who: np.asarray(run()) for who, run in runs.items()}
+    maps = {who: np.asarray(run()) for who, run in runs.items() if BARE not in who}
     found = beside(runs, budget, most=MOST)
     return {"correlation": {who: alike(each, maps["eyeline"]) for who, each in maps.items()}, **found}
 
@@ -79,18 +82,27 @@ def contenders(model: Any, module: Any, images: Any, layer: str, target: int) ->
         found = coarse.attribute(given, target, relu_attributions=True)
         return attr.LayerAttribution.interpolate(found, images.shape[1:3], "bilinear").detach()[:, 0]
 
-    many = len(images)
+    many, innermost = len(images), leaf.detach().to(memory_format=torch.channels_last).requires_grad_()
+    layouts = {f"{BARE}, outermost": leaf, f"{BARE}, innermost": innermost}
     return {
         "Grad-CAM": {
             "eyeline": lambda: eyeline.GradCAM(layer, batch=many)(model, images, target).maps,
             "captum": captum,
             "grad-cam": grad_cam(module, leaf, layer, target),
+            **{who: partial(torch.no_grad()(module), laid) for who, laid in layouts.items()},
         },
         "Guided backpropagation": {
             "eyeline": lambda: eyeline.GuidedBackpropagation(None, batch=many)(model, images, target).maps,
             "captum": lambda: guided.attribute(leaf, target).detach().movedim(1, -1),
+            **{who: partial(there_and_back, module, laid, target) for who, laid in layouts.items()},
         },
     }
+
+
+def there_and_back(module: Any, leaf: Any, target: int) -> None:
+    import torch
+
+    torch.autograd.grad(module(leaf)[:, target].sum(), leaf)
 
 
 def grad_cam(module: Any, given: Any, layer: str, target: int) -> Run:
