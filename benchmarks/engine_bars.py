@@ -18,7 +18,7 @@ BARS = {
 """How many times faster than each peer."""
 
 TORCH, THREADS = 0.3, 0.85
-"""Share of those that torch operations must reach; share of the one-thread ratios that more threads keep."""
+"""Share of those that torch operations must reach; share that must be reached where all have more threads."""
 
 SLOWER = 1.05
 """How many times as long as the full path, and as the fastest peer, `auto` may take."""
@@ -77,7 +77,7 @@ def bars(parts: Parts) -> list[Bar]:
     made = [bar for name, each in single.items() for bar in (*speed(name, each), *plain(name, each), *auto(name, each))]
     made += [bar for name, each in found(parts, "exact").items() for bar in exact(name, each)]
     made += [bar for name, each in found(parts, "start").items() for bar in start(name, each)]
-    made += [bar for name, each in found(parts, "threads").items() for bar in kept(name, each, single.get(name, {}))]
+    made += [bar for name, each in found(parts, "threads").items() for bar in threads(name, each)]
     return [*made, *(bar for item, each in found(parts, "memory").items() for bar in memory(item, each))]
 
 
@@ -143,10 +143,17 @@ def start(name: str, each: dict[str, Any]) -> Iterator[Bar]:
     yield Bar(name, what, f"{began(each):.2f}", f"{asked:.2f}", asked / began(each))
 
 
-def kept(name: str, each: dict[str, Any], single: dict[str, Any]) -> Iterator[Bar]:
-    for key, share in advantage_kept(single, each).items():
-        what = f"of the advantage over {PEERS[key]} is kept on every core"
-        yield Bar(name, what, f"{share:.2f}", f"{THREADS:g}", share / THREADS)
+def threads(name: str, each: dict[str, Any]) -> Iterator[Bar]:
+    """With every core for everyone."""
+    for key, asked in shared(name).items():
+        ratio = each["faster"][key]
+        what = f"times faster than {PEERS[key]} on every core"
+        yield Bar(name, what, spread(ratio), f"{asked:.2f}", ratio["median"] / asked)
+
+
+def shared(name: str) -> dict[str, float]:
+    """How many times faster than each peer with more threads; the loop is not run with them."""
+    return {key: THREADS * asked for key, asked in BARS.get(name, {}).items() if key != "loop"}
 
 
 def advantage_kept(single: dict[str, Any], each: dict[str, Any]) -> dict[str, float]:

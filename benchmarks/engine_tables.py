@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from engine_bars import BARS, PEERS, START, THREADS, Bar, advantage_kept, bars, began, fastest, found, spread
+from engine_bars import BARS, PEERS, START, Bar, advantage_kept, bars, began, fastest, found, shared, spread
+from engine_bars import threads as every_core
 
 
 def blocks(record: dict[str, Any]) -> dict[str, str]:
@@ -212,15 +213,17 @@ def start(found: dict[str, Any]) -> list[str]:
 
 
 def threads(single: dict[str, Any], many: dict[str, Any]) -> list[str]:
-    """What of the advantage over each peer is left where all have more threads."""
+    """How many times faster where all have more threads, and what that leaves of the advantage with one."""
     picked = ("captum", "dense", "openvino")
-    head = ("network", "ms a position", *(f"{PEERS[key]}: faster; of one thread" for key in picked), "kept")
+    head = ("network", "ms a position", *(f"{PEERS[key]}: faster; of one thread's" for key in picked), "bars")
     body = []
     for name, each in many.items():
-        kept = advantage_kept(single.get(name, {}), each)
-        cells = [f"{spread(each['faster'][key])}; {kept[key]:.2f}" if key in kept else "" for key in picked]
-        verdict = "yes" if min(kept.values(), default=0) >= THREADS else "no"
-        body.append((name, milliseconds(each, "incremental"), *cells, verdict))
+        asked, left = shared(name), advantage_kept(single.get(name, {}), each)
+        ends = {key: f", bar {asked[key]:.2f}" if key in asked else "" for key in picked}
+        ends = {key: f"{end}; {left[key]:.2f}" if key in left else end for key, end in ends.items()}
+        verdict = "met" if all(bar.met for bar in every_core(name, each)) else "missed"
+        cells = [spread(each["faster"][key]) + ends[key] for key in picked]
+        body.append((name, milliseconds(each, "incremental"), *cells, verdict if asked else ""))
     return rows("All on every core", head, body)
 
 
