@@ -161,6 +161,27 @@ def test_layers_opacity_and_scale(opened):
     assert np.abs(np.array(grey[:3]) / 255 - images()[0, 0, 0]).max() < 0.01
 
 
+def test_a_scale_that_few_large_values_do_not_rule(opened):
+    """The picture's scale "p99": the same end, and the same words for what lies beyond it."""
+    attribution = eyeline.explain(model(), images(2), target=0)
+    few = np.where((np.arange(32) == 5) & (np.arange(40)[:, None] % 13 == 0), 1, 1 / 50)
+    spiked = dataclasses.replace(attribution, maps=np.float32(attribution.maps * few), sweep=None)
+    page = opened(spiked)
+    assert "99 % of the values lie below a third" in page.locator("#quantity").text_content()
+    ends = []
+    for shown in (spiked.maps[:1], spiked.maps):
+        page.locator("#most").check()
+        ends.append(float(page.locator("#high").text_content().split()[0]))
+        assert ends[-1] == pytest.approx(np.percentile(np.abs(shown), 99), rel=1e-3)
+        words = page.locator("#quantity").text_content()
+        assert f"percentile 99 of {'this map' if len(shown) == 1 else 'all 2 maps'}; values beyond (up to " in words
+        page.locator("#most").uncheck()
+        assert "percentile" not in page.locator("#quantity").text_content()
+        page.get_by_label("one for all images").check()
+    assert ends[0] != ends[1]
+    assert value_at(page, 13, 5) == spiked.maps[0, 13, 5]
+
+
 def test_many_images_are_filtered_and_chosen(opened):
     page = opened(swept(3))
     assert page.locator("#found").text_content() == "3 of 3 images"

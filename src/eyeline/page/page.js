@@ -5,7 +5,7 @@
   const $ = (id) => document.getElementById(id);
   const { numbers, words, percent, composite, outline, span } = eyeline;
   eyeline.paint(data.colours);
-  const state = { image: 0, layer: 0, view: "class", first: null, second: null, scale: "own", opacity: 1, at: null };
+  const state = { image: 0, layer: 0, view: "class", first: null, second: null, scale: "own", most: false, opacity: 1, at: null };
   const pictures = data.images.map(() => null);
   let pixels = null; // the image at the size of the canvas, without the map
   let factor = 1;
@@ -143,7 +143,29 @@
         signed = signed || each < 0;
       }
     }
-    return { high, signed, count: all.length };
+    const limit = { high, signed, count: all.length, largest: high };
+    if (state.most) return { ...limit, high: percentile(all) || high };
+    let above = 0, pixels = 0;
+    for (const values of all) {
+      for (const each of values) above += Math.abs(each) > high / 3;
+      pixels += values.length;
+    }
+    return { ...limit, sparse: 0 < above && above <= pixels / 100 };
+  }
+
+  const percentiles = new Map();
+  /** What 99 % of the magnitudes shown are at most; between two of them where it falls between, as numpy has it. */
+  function percentile(all) {
+    const key = [state.image, state.layer, state.scale, state.view, state.first, state.second].join();
+    if (!percentiles.has(key)) {
+      const sizes = new Float64Array(all.reduce((sum, values) => sum + values.length, 0));
+      let next = 0;
+      for (const values of all) for (const each of values) sizes[next++] = Math.abs(each);
+      sizes.sort();
+      const at = 0.99 * (sizes.length - 1), low = Math.floor(at);
+      percentiles.set(key, sizes[low] + (at - low) * (sizes[Math.ceil(at)] - sizes[low]));
+    }
+    return percentiles.get(key);
   }
 
   const alike = (one, other) => ["title", "quantity", "settings"].every((part) =>
@@ -188,11 +210,21 @@
     $("middle").textContent = limit.signed ? "0" : "";
     $("high").textContent = (limit.signed ? "+" : "") + words(limit.high) + unit;
     const none = flips && !map(state.image, state.layer, state).values.some((each) => each > 0);
-    const chosen = flips ? (none ? `no ${layer.sweep.word} does` : `from no ${layer.sweep.word} to every one`) : limit.count > 1 ? `one scale for all ${limit.count} maps` : "scaled to this map";
+    const chosen = flips ? (none ? `no ${layer.sweep.word} does` : `from no ${layer.sweep.word} to every one`) : scaled(limit);
     const signs = !limit.signed ? "" : layer.sweep && layer.sweep.measure === "drop"
       ? ` Red supports ${aim()}, blue counts against it.` : " Red is above 0, blue below.";
     $("quantity").textContent = `${measured()}; ${chosen}.${signs}`;
     $("bar").setAttribute("aria-label", `Colours from ${words(low)} to ${words(limit.high)}: ${measured()}`);
+  }
+
+  /** How the colours' end was chosen, as the legend of a picture has it. */
+  function scaled(limit) {
+    if (limit.high < limit.largest) {
+      const maps = limit.count > 1 ? `all ${limit.count} maps` : "this map";
+      return `percentile 99 of ${maps}; values beyond (up to ${words(limit.largest)}) drawn as the limit`;
+    }
+    const few = limit.sparse ? "; 99 % of the values lie below a third of it" : "";
+    return (limit.count > 1 ? `one scale for all ${limit.count} maps` : "scaled to this map") + few;
   }
 
   const name = (which) => answering(current()).classes.find((each) => each.class === which).name;
@@ -297,8 +329,12 @@
       $("first").hidden = state.view === "flips";
       $("second").hidden = state.view !== "contrast";
     }
-    $("scales").hidden = data.images.length < 2 || (many && state.view === "flips");
-    for (const each of document.getElementsByName("scale")) each.checked = each.value === state.scale;
+    $("scales").hidden = many && state.view === "flips";
+    for (const each of document.getElementsByName("scale")) {
+      each.checked = each.value === state.scale;
+      each.parentElement.hidden = data.images.length < 2;
+    }
+    $("most").checked = state.most;
     $("name").textContent = image.name;
     document.title = `${image.name}: eyeline report`;
     $("canvas").setAttribute("aria-label", `${image.name} with its map: ${measured()}`);
@@ -447,6 +483,7 @@
       each.addEventListener("change", () => ((state[name] = each.value), show()));
     }
   }
+  $("most").addEventListener("change", () => ((state.most = $("most").checked), show()));
   $("class").addEventListener("change", () => ((state.first = Number($("class").value)), state.view === "asked" && (state.view = "class"), show()));
   $("other").addEventListener("change", () => ((state.second = Number($("other").value)), show()));
   $("controls").addEventListener("submit", (event) => event.preventDefault());
