@@ -79,6 +79,25 @@ def test_a_batch_that_does_not_pay_is_left(monkeypatch):
     assert parts[-2][1] - parts[-2][0] == batches.size
 
 
+@pytest.mark.parametrize("slow", [4, 16, 64])
+@pytest.mark.parametrize("each", [1e-5, 1e-2])
+def test_one_size_at_which_a_framework_is_slow_does_not_end_the_growth(monkeypatch, slow, each):
+    """Where batches take milliseconds; where they take long, a second trial would cost more than it may bring."""
+    call = clocked(monkeypatch, lambda count: (each + each * count) * (1.2 if count == slow else 1))
+    batches = Batches(None, 1024)
+    run(batches, 100_000, call)
+    quick = each * slow < module.SHORT
+    assert (batches.size >= 64) is quick
+    assert batches.size != slow
+
+
+def test_a_second_miss_ends_the_growth_at_the_best(monkeypatch):
+    call = clocked(monkeypatch, lambda count: 1e-5 * count * (1 if count == 4 else 1.2))
+    batches = Batches(None, 1024)
+    run(batches, 100_000, call)
+    assert batches.size == 4
+
+
 def test_a_batch_stops_where_it_stops_paying(monkeypatch):
     call = clocked(monkeypatch, lambda count: (0.1 + 0.05 * count) * (1 + (count > 16)))
     batches = Batches(None, 1024)

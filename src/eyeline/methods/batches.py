@@ -44,7 +44,8 @@ class Batches:
         self.used = 0
         self._largest = LARGEST
         self._growing = size is None
-        self._best, self._before = float("inf"), (0, 0)
+        self._best, self._before = (float("inf"), 1), (0, 0)
+        self._missed = False
         self._first: float | None = None
         self._ground: int | None = None
 
@@ -62,9 +63,10 @@ class Batches:
             self._largest = LARGEST if self._ground else UNMEASURED
         while start < total:
             count = min(self.size, total - start)
-            if measured:
+            watched = measured and self._growing and count == self.size
+            if watched:
                 _forget_peak()
-            began = _clock()
+            began = _clock() if watched else 0.0
             try:
                 result = call(start, start + count)
             except OutOfMemoryError:
@@ -72,7 +74,7 @@ class Batches:
                     raise
                 self.size, self._growing = count // 2, False
                 continue
-            if measured and self._growing and count == self.size:
+            if watched:
                 left = total - start - count
                 measured = self._adjust(_clock() - began, max(_peak() - (self._ground or 0), 0), left)
             self.used = max(self.used, count)
@@ -90,17 +92,21 @@ class Batches:
             return True
         each, self._first = min(each, self._first or each), None
         size, earlier = self.size, self._before
-        if each > self._best * WORTH:
-            self.size, self._growing = max(earlier[0], 1), False
+        missed = each > self._best[0] * WORTH
+        if missed and (self._missed or seconds >= SHORT):
+            self.size, self._growing = self._best[1], False
             return True
         wanted = min(size * 4, left) if seconds < SHORT else size * 2 if left >= size * 2 * TRIAL else size
         if wanted <= size < self._largest:
             return False  # the next run may have more: a few whole images come before the many windows
+        self._missed = missed  # frameworks have sizes at which they are slow: a quick batch may miss once
+        if not missed:
+            self._best = each, size
         slope = max(grown / size, (grown - earlier[1]) / (size - earlier[0]))
         fitting = int(size + (self.budget - grown) / slope) if slope > 0 else self._largest
-        self._best, self._before = each, (size, grown)
-        self.size = max(min(wanted, fitting, self._largest), size)
-        self._growing = self.size > size
+        self._before, larger = (size, grown), min(wanted, fitting, self._largest)
+        self._growing = larger > size
+        self.size = larger if self._growing else self._best[1]
         return True
 
 
