@@ -13,46 +13,16 @@ import eyeline
 from eyeline.errors import InputError, ModelError, UnsupportedError
 from eyeline.methods import inputs
 from eyeline.models import several
+from small_networks import BM2, BM3, HEAD, A, B, TwoInputs
 
-A = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
-B = np.ones((1, 4, 4, 1), dtype=np.float32)
 BLACK = eyeline.Constant(0)
-HEAD = np.array([[1] * 5 + [-1] * 3] * 4, dtype=np.float32)
-
-
-class CN1(nn.Module):
-    """conv 1->2 of ones with biases -50 and -75, ReLU, linear 8->4, ReLU; a second input is added to the first."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.last = nn.Conv2d(1, 2, 3), nn.Linear(8, 4, bias=False)
-        nn.init.ones_(self.conv.weight)
-        self.conv.bias.data = torch.tensor([-50.0, -75.0])
-        self.last.weight.data = torch.from_numpy(HEAD)
-
-    def forward(self, image, other):
-        return torch.relu(self.last(torch.relu(self.conv(image + other)).flatten(1)))
-
-
-class BM2(nn.Module):
-    """relu(relu(a) - 1 - relu(b))."""
-
-    def forward(self, a, b):
-        return torch.relu(torch.relu(a) - 1 - torch.relu(b))
-
-
-class BM3(nn.Module):
-    """relu(relu(a - 1) - relu(b))."""
-
-    def forward(self, a, b):
-        return torch.relu(torch.relu(a - 1) - torch.relu(b))
 
 
 def in_keras(kind):
     keras = pytest.importorskip("keras")
-    relu, shape = keras.ops.relu, (4, 4, 1) if kind is CN1 else (1,)
+    relu, shape = keras.ops.relu, (4, 4, 1) if kind is TwoInputs else (1,)
     one, two = keras.Input(shape, name="image"), keras.Input(shape, name="other")
-    if kind is CN1:
+    if kind is TwoInputs:
         conv, last = keras.layers.Conv2D(2, 3), keras.layers.Dense(4, use_bias=False)
         rows = keras.ops.reshape(keras.ops.transpose(relu(conv(one + two)), (0, 3, 1, 2)), (-1, 8))
         network = keras.Model([one, two], relu(last(rows)))
@@ -64,7 +34,7 @@ def in_keras(kind):
 
 
 def in_onnx(kind, path):
-    example = (torch.zeros(2, 1, 4, 4),) * 2 if kind is CN1 else (torch.zeros(2, 1),) * 2
+    example = (torch.zeros(2, 1, 4, 4),) * 2 if kind is TwoInputs else (torch.zeros(2, 1),) * 2
     names, free = ["image", "other"], {"image": {0: "n"}, "other": {0: "n"}}
     torch.onnx.export(kind().eval(), example, path, dynamo=False, input_names=names, dynamic_axes=free)
     return path
@@ -117,7 +87,7 @@ ROWS = {
 @LEGACY
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_occlusion_of_each_input(framework, tmp_path):
-    model = opened(framework, CN1, tmp_path)
+    model = opened(framework, TwoInputs, tmp_path)
     for settings, *wanted in ROWS.values():
         found = eyeline.explain(model, (A, B), "occlusion", 0, baseline=BLACK, **settings)
         for attribution, numbers in zip(found, wanted, strict=True):

@@ -129,7 +129,6 @@ def paired(grid: Bool[np.ndarray, "masks *cells"], ways: Ways) -> tuple[Numbers,
     cells = grid.shape[1:]
     padded = np.pad(grid.astype(np.float64), [(0, 0), *[(0, 1) for _ in cells]])
     found = np.zeros((len(grid), *[2 * each for each in cells]))
-
     for apart in product((0, 1), repeat=len(cells)):
         place = tuple(slice(step * each, (step + 1) * each) for step, each in zip(apart, cells, strict=True))
         for corner in product(*[range(step + 1) for step in apart]):

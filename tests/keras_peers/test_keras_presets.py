@@ -34,6 +34,7 @@ from eyeline.methods.layermaps import enlarged
 from eyeline.methods.noise import field
 from eyeline.models import bundled, lite0
 from networks import pictures
+from small_networks import DECONVNET, GUIDED, HEAD, PLAIN, A
 
 pytestmark = [
     # Keras' own: variables lack the copy keyword of NumPy 2.
@@ -229,16 +230,14 @@ def cn1():
     features = layers.Flatten()(layers.Permute((3, 1, 2))(conv(image)))
     network = keras.Model(image, last(features))
     conv.set_weights([np.ones((3, 3, 1, 2)), np.array([-50, -75])])
-    last.set_weights([np.array([[1] * 5 + [-1] * 3] * 4, dtype=np.float32).T])
+    last.set_weights([HEAD.T])
     return network
 
 
-RAMP = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
-PLAIN = [[0, 1, 1, 1]] * 3 + [[0] * 4]
 KNOWN = {
     ("gradient", "Saliency"): PLAIN,
-    ("guidedbackpropagation", "GuidedBackprop"): [[0, 1, 1, 1], [1, 3, 3, 2], [1, 3, 3, 2], [1, 2, 2, 1]],
-    ("deconvnet", "DeconvNet"): [[2, 3, 3, 1], [3, 5, 5, 2], [3, 5, 5, 2], [1, 2, 2, 1]],
+    ("guidedbackpropagation", "GuidedBackprop"): GUIDED,
+    ("deconvnet", "DeconvNet"): DECONVNET,
 }
 
 
@@ -248,20 +247,20 @@ def test_known_answers_by_all_three(cn1):
     model = eyeline.load(cn1, output="raw")
 
     def same(preset, method, theirs, known=None, **given):
-        assert_same(eyeline.explain(model, RAMP, method, 0, preset=preset, **given).maps, theirs)
+        assert_same(eyeline.explain(model, A, method, 0, preset=preset, **given).maps, theirs)
         if known is not None:
             np.testing.assert_allclose(theirs[0], known, atol=1e-6)
 
     for (method, name), known in KNOWN.items():
-        same("xplique", method, getattr(xplique, name)(cn1).explain(RAMP, first).numpy()[..., 0], known)
+        same("xplique", method, getattr(xplique, name)(cn1).explain(A, first).numpy()[..., 0], known)
     for method, name in (("gradientinput", "GradientInput"), ("integratedgradients", "IntegratedGradients")):
-        same("xplique", method, getattr(xplique, name)(cn1).explain(RAMP, first).numpy()[..., 0])
-    theirs = xplique.Occlusion(cn1, patch_size=(2, 3), patch_stride=(2, 1)).explain(RAMP, first).numpy()[..., 0]
+        same("xplique", method, getattr(xplique, name)(cn1).explain(A, first).numpy()[..., 0])
+    theirs = xplique.Occlusion(cn1, patch_size=(2, 3), patch_stride=(2, 1)).explain(A, first).numpy()[..., 0]
     same("xplique", "occlusion", theirs, window=(2, 3), stride=(2, 1))
     for method, tool in (("gradient", VanillaGradients), ("gradientinput", GradientsInputs)):
-        found = np.abs(tool.compute_gradients(RAMP, cn1, 0).numpy()).sum(axis=-1)
-        same("tf-explain", method, found, PLAIN if method == "gradient" else PLAIN * RAMP[0, ..., 0])
-    same("tf-keras-vis", "gradient", Saliency(cn1)(score, RAMP, normalize_map=False), PLAIN)
+        found = np.abs(tool.compute_gradients(A, cn1, 0).numpy()).sum(axis=-1)
+        same("tf-explain", method, found, PLAIN if method == "gradient" else PLAIN * A[0, ..., 0])
+    same("tf-keras-vis", "gradient", Saliency(cn1)(score, A, normalize_map=False), PLAIN)
 
 
 def test_the_comparison_notices_a_ten_thousandth(cn1, monkeypatch):

@@ -156,7 +156,8 @@ class Engine:
             OutOfMemoryError: the memory does not hold the weights, the clean maps and one position.
         """
         plan = self.plan(boxes)
-        chunk, group = sizes(plan, self._memory, self.bytes, self._chunk, self._each, self._heavy)
+        count = threads(plan)
+        chunk, group = sizes(plan, self._memory, self.bytes, self._chunk, self._each, self._heavy, count)
         group = min(group, most)
         if self._tiled and isinstance(patch, Tensor) and uneven(patch, clean.maps[0]):
             clean = replace(clean, direct=frozenset(self._tiled))
@@ -175,7 +176,7 @@ class Engine:
                     collected[place][low - start : high - start] = values
             return start, stop, self._dense_part(collected, stop - start)
 
-        yield from in_order(call, range(0, len(boxes), group), threads(plan))
+        yield from in_order(call, range(0, len(boxes), group), count)
 
     def _dense(self, place: int, inputs: list[Tensor], images: int) -> Tensor:
         node = self.graph.nodes[place]

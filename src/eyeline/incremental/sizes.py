@@ -30,7 +30,7 @@ def threads(plan: Plan) -> int:
     return 1 if count > 1 and plan.done < SHORT else count
 
 
-def sizes(plan: Plan, memory: int, held: int, chunk: int | None, each: int, heavy: bool) -> tuple[int, int]:
+def sizes(plan: Plan, memory: int, held: int, chunk: int | None, each: int, heavy: bool, count: int) -> tuple[int, int]:
     """Return positions of a chunk, and of a group of chunks whose values are collected.
 
     Args:
@@ -40,11 +40,11 @@ def sizes(plan: Plan, memory: int, held: int, chunk: int | None, each: int, heav
         chunk: positions of a chunk; None means as many as pay.
         each: bytes of a position's collected values and whole maps.
         heavy: whether there is a linear layer that should be read for many positions.
+        count: threads that share the positions, and the memory.
 
     Raises:
         OutOfMemoryError: the memory does not hold the weights, the clean maps and one position a thread.
     """
-    count = threads(plan)
     fixed, one = held + plan.clean_bytes, LIVE * plan.position_bytes + each
     room = (memory - fixed) // count
     if room < one:

@@ -27,7 +27,6 @@ LONG = 10.0
 FEW = 4
 """Positions under which not even looking for an engine pays."""
 
-
 MANY = 100
 """Covered images from which on the full path asks for a clean image twice: a hundredth of its time or less."""
 

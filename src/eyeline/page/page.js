@@ -128,44 +128,39 @@
   const current = () => data.images[state.image].layers[state.layer];
   const question = () => (answering(current()) ? state : { view: "map" });
 
+  const limits = new Map();
   /** Limit and style of what is shown: of this map, or of all images' maps of the same method and question. */
   function scale() {
     if (state.view === "flips" && current().sweep) return { high: 1, signed: false, count: 1 };
+    const { image, layer, view, first, second, scale, most } = state, key = [image, layer, view, first, second, scale, most].join();
+    if (!limits.has(key)) limits.set(key, limit());
+    return limits.get(key);
+  }
+
+  function limit() {
     const own = map(state.image, state.layer, question()).values;
-    let high = 0, signed = false;
     const all = state.scale === "own" ? [own] : data.images.flatMap((image, index) => {
       const number = image.layers.findIndex((each) => alike(each, current()));
       return number < 0 ? [] : [map(index, number, put(image.layers[number])).values];
     });
+    const sizes = new Float64Array(all.reduce((sum, values) => sum + values.length, 0));
+    let next = 0, signed = false;
     for (const values of all) {
       for (const each of values) {
-        high = Math.max(high, Math.abs(each));
+        sizes[next++] = Math.abs(each);
         signed = signed || each < 0;
       }
     }
-    const limit = { high, signed, count: all.length, largest: high };
-    if (state.most) return { ...limit, high: percentile(all) || high };
-    let above = 0, pixels = 0;
-    for (const values of all) {
-      for (const each of values) above += Math.abs(each) > high / 3;
-      pixels += values.length;
-    }
-    return { ...limit, sparse: 0 < above && above <= pixels / 100 };
+    const largest = sizes.reduce((most, each) => Math.max(most, each), 0);
+    if (state.most) return { high: percentile(sizes) || largest, signed, count: all.length, largest };
+    const above = sizes.reduce((count, each) => count + (each > largest / 3), 0);
+    return { high: largest, signed, count: all.length, largest, sparse: 0 < above && above <= sizes.length / 100 };
   }
 
-  const percentiles = new Map();
-  /** What 99 % of the magnitudes shown are at most; between two of them where it falls between, as numpy has it. */
-  function percentile(all) {
-    const key = [state.image, state.layer, state.scale, state.view, state.first, state.second].join();
-    if (!percentiles.has(key)) {
-      const sizes = new Float64Array(all.reduce((sum, values) => sum + values.length, 0));
-      let next = 0;
-      for (const values of all) for (const each of values) sizes[next++] = Math.abs(each);
-      sizes.sort();
-      const at = 0.99 * (sizes.length - 1), low = Math.floor(at);
-      percentiles.set(key, sizes[low] + (at - low) * (sizes[Math.ceil(at)] - sizes[low]));
-    }
-    return percentiles.get(key);
+  /** What 99 % of some sizes are at most; between two of them where it falls between, as numpy has it. */
+  function percentile(sizes) {
+    const sorted = sizes.slice().sort(), at = 0.99 * (sorted.length - 1), low = Math.floor(at);
+    return sorted[low] + (at - low) * (sorted[Math.ceil(at)] - sorted[low]);
   }
 
   const alike = (one, other) => ["title", "quantity", "settings"].every((part) =>

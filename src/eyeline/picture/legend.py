@@ -141,14 +141,12 @@ def caption(attribution: Attribution, index: int) -> tuple[str, str]:
 
 def _chosen(attribution: Attribution, index: int) -> Box:
     """Return the window that a map of pairs is about; drawn maps may have lost their sweep's windows."""
-    size, window, chosen = (
-        attribution.images.shape[1:-1],
-        *(attribution.method[each] for each in ("window", "chosen")),
-    )
-    boxes = grid(size, tuple(window), tuple(window))
-    alone = np.abs(attribution.further["alone"][index])
-    first = [alone[tuple(box[:, 0])] for box in boxes]
-    return Box.of(boxes[int(np.argmax(first)) if chosen is None else chosen])
+    window, chosen = (attribution.method[each] for each in ("window", "chosen"))
+    boxes = grid(attribution.images.shape[1:-1], tuple(window), tuple(window))
+    alone = attribution.further["alone"][index]
+    pairs = PairWindows(boxes, np.array(-1 if chosen is None else chosen))
+    (place,) = pairs.chosen_of(np.array([[alone[tuple(box[:, 0])] for box in boxes]]))
+    return Box.of(boxes[place])
 
 
 def heading(attribution: Attribution, index: int) -> tuple[str, str]:
