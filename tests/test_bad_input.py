@@ -198,6 +198,10 @@ WRITTEN = {
     "x sigmoid(1.702 x)": (lambda values: values * torch.sigmoid(1.702 * values), "SiLU"),
     "GELU by erf": (lambda values: 0.5 * values * (1 + torch.erf(values / 2**0.5)), "GELU"),
     "GELU by tanh": (tanh_gelu, "GELU"),
+    "GELU by tanh and products": (lambda x: x * (1 + torch.tanh(0.8 * (x + 0.04 * x * x * x))) / 2, "GELU"),
+    "x / (1 + exp(-x))": (lambda values: values / (1 + torch.exp(-values)), "SiLU"),
+    "x relu6(x + 3) / 6": (lambda values: values * nn.functional.relu6(values + 3) / 6, "hard swish"),
+    "x clamp(x + 3, 0, 6)": (lambda values: (values + 3).clamp(0, 6) * values, "hard swish"),
 }
 
 
@@ -221,8 +225,11 @@ class TestGuided:
             lambda values: torch.cat(torch.chunk(values, 2, 1)[:1] * 2, 1) * torch.sigmoid(values.mean()),
             lambda values: values.clamp(min=1e-3) ** 3,
             torch.tanh,
+            lambda values: values * torch.sigmoid(values + values.flip(2)),
+            lambda values: values * values.softmax(1),
+            lambda values: values.exp() / values.exp().sum(1, keepdim=True),
         ],
-        ids=["squeeze and excitation", "other half", "GLU", "scalar", "cube", "tanh"],
+        ids=["squeeze and excitation", "other half", "GLU", "scalar", "cube", "tanh", "others too", "softmax", "exp"],
     )
     def test_gates_are_none(self, gate):
         assert eyeline.explain(network(Written(gate)), IMAGES, "guidedbackpropagation", 1).maps.any()

@@ -272,6 +272,63 @@ def ended(*others: Any) -> Any:
     return keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(values)))
 
 
+def inner_model(function: Any) -> Any:
+    values = keras.Input((7, 5, 3))
+    return keras.Model(values, function(values))
+
+
+def gelu_by_tanh(x: Any) -> Any:
+    return 0.5 * x * (1 + ops.tanh(0.7978845608 * (x + 0.044715 * x**3)))
+
+
+WRITTEN = {
+    "x sigmoid(x)": (lambda x: x * ops.sigmoid(x), "SiLU"),
+    "as layers": (lambda x: layers.Multiply()([layers.Activation("sigmoid")(x), x]), "SiLU"),
+    "x sigmoid(1.702 x)": (lambda x: x * ops.sigmoid(1.702 * x), "SiLU"),
+    "x / (1 + exp(-x))": (lambda x: x / (1 + ops.exp(-x)), "SiLU"),
+    "normed": (lambda x: x * ops.sigmoid(layers.BatchNormalization()(x)), "SiLU"),
+    "over an inner model": (lambda x: x * inner_model(ops.sigmoid)(x), "SiLU"),
+    "in an inner model": (lambda x: inner_model(lambda values: values * ops.sigmoid(values))(x), "SiLU"),
+    "by erf": (lambda x: 0.5 * x * (1 + ops.erf(x / 2**0.5)), "GELU"),
+    "by tanh": (gelu_by_tanh, "GELU"),
+    "x relu6(x + 3) / 6": (lambda x: x * layers.ReLU(6.0)(x + 3) / 6, "hard swish"),
+    "by an operation": (lambda x: ops.relu6(x + 3) * (x / 6), "hard swish"),
+    "hard sigmoid": (lambda x: layers.Multiply()([x, layers.Activation("hard_sigmoid")(x)]), "hard swish"),
+    "clip": (lambda x: x * ops.clip(x + 3, 0, 6), "hard swish"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_activations_that_are_written_out_are_refused(name: str) -> None:
+    written, word = WRITTEN[name]
+    with pytest.raises(UnsupportedError, match=f"must be ReLUs for guided backpropagation, but .* has {word}: "):
+        eyeline.explain(ended(written), keras_models.images(1), "guidedbackpropagation")
+
+
+def excited(x: Any) -> Any:
+    """Squeeze and excitation."""
+    pooled = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    return layers.Multiply()([x, layers.Dense(3, activation="sigmoid")(layers.Dense(2, activation="relu")(pooled))])
+
+
+GATES = {
+    "squeeze and excitation": excited,
+    "pooled alone": lambda x: x * ops.sigmoid(layers.GlobalAveragePooling2D(keepdims=True)(x)),
+    "mean": lambda x: x * ops.sigmoid(ops.mean(x, (1, 2), keepdims=True)),
+    "over space": lambda x: x * ops.sigmoid(layers.Conv2D(1, 3, padding="same")(x)),
+    "other half": lambda x: x[..., :1] * ops.sigmoid(x[..., 1:2]),
+    "others too": lambda x: x * ops.sigmoid(x + ops.flip(x, 1)),
+    "softmax": lambda x: x * ops.softmax(x),
+    "cube": lambda x: x * x * x,
+}
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_gates_are_no_activations(name: str) -> None:
+    attribution = eyeline.explain(ended(GATES[name]), keras_models.images(1), "guidedbackpropagation")
+    assert np.isfinite(attribution.maps).all()
+
+
 class Mine(layers.Layer):
     def call(self, values: Any) -> Any:
         return keras.ops.relu(values)

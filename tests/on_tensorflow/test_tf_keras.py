@@ -92,3 +92,21 @@ def test_arithmetic_between_layers_opens_and_other_calls_do_not(tmp_path, monkey
         open_keras(tmp_path / "other.h5", Options())
     monkeypatch.setattr(keras_files, "CALLS", keras_files.re.compile(".*"))
     assert open_keras(tmp_path / "other.h5", Options()).scores(images()).shape == (4, 3)
+
+
+def test_a_hard_swish_of_layers_is_no_relu():
+    """As MobileNetV3 had it in Keras 2: the cut of its gate would be taken for a ReLU6."""
+    layers = tf_keras.layers
+    image = tf_keras.Input((8, 10, 3))
+    values = layers.Conv2D(4, 3, activation="relu")(image)
+    gate = layers.ReLU(6.0)(values + 3.0) * (1.0 / 6.0)
+    pooled = layers.Activation("sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(values))
+    swish, excited = (
+        wrap_keras(
+            tf_keras.Model(image, layers.Dense(2)(layers.Flatten()(layers.Multiply()([values, each])))), Options()
+        )
+        for each in (gate, pooled)
+    )
+    with pytest.raises(UnsupportedError, match=r"must be ReLUs for guided backpropagation, but .* has hard swish: "):
+        swish.ruled(images(), some_weights, "guided")
+    assert np.isfinite(excited.ruled(images(), some_weights, "guided")[1]).all()

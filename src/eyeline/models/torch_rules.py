@@ -1,6 +1,5 @@
 """Another way back through every ReLU, by the graph that PyTorch records: whoever called it, and in whatever way."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,11 +8,11 @@ import torch
 from torch.autograd.graph import Node
 
 from eyeline.models.layered import Rule, without_relus
+from eyeline.models.selfgated import PRODUCTS, Reach, reached, written
 
 OTHERS = {
     "Celu": "CELU",
     "Elu": "ELU or SELU",
-    "Erf": "GELU",
     "Gelu": "GELU",
     "Hardshrink": "hardshrink",
     "Hardswish": "hard swish",
@@ -27,6 +26,12 @@ OTHERS = {
     "Softshrink": "softshrink",
 }
 """Activations that stand where ReLUs would, by their names in the graph; gates and ends (sigmoid, tanh) are none."""
+
+DEEP = 10
+"""Operations that an activation is written out in, at most, from the number to the product with its gate."""
+
+Edge = tuple[Any, int]
+"""A node of the recorded graph, and which of its results."""
 
 Grads = tuple[torch.Tensor | None, ...]
 
@@ -61,16 +66,16 @@ def _deconvnet(inputs: Grads, outputs: Grads) -> Grads:
     return tuple(None if each is None or back is None else back.clamp(min=0) for each in inputs)
 
 
-def _walk(root: Node, deep: float = math.inf) -> Iterator[Node]:
-    """Yield every node once, `deep` steps back; they are held meanwhile, so that none takes another's memory."""
-    seen, waiting = {root}, [(root, 0)]
+def _walk(root: Node) -> Iterator[Node]:
+    """Yield every node once; they are held meanwhile, so that none takes another's memory."""
+    seen, waiting = {root}, [root]
     while waiting:
-        node, steps = waiting.pop()
+        node = waiting.pop()
         yield node
-        for each, _ in node.next_functions if steps < deep else ():
+        for each, _ in node.next_functions:
             if each is not None and each not in seen:
                 seen.add(each)
-                waiting.append((each, steps + 1))
+                waiting.append(each)
 
 
 def _other(node: Node) -> str | None:
@@ -80,23 +85,24 @@ def _other(node: Node) -> str | None:
     name = node.name().partition("Backward")[0]
     if name == "Hardtanh" and not _rectifies(node):
         return "hardtanh"
-    if name == "Mul" and _swish(node):
-        return "SiLU"
-    if name == "Tanh" and any(each.name() == "PowBackward0" and each._saved_exponent == 3 for each in _walk(node, 4)):
-        return "GELU"
+    if name.lower() in PRODUCTS:
+        return written([_reach(each, DEEP) for each in _entering(node)])
     return OTHERS.get(name)
 
 
-def _swish(node: Node) -> bool:
-    """Say whether a product is x * sigmoid(x), or x * sigmoid(factor * x): a SiLU written out, as in ONNX files."""
-    sides = node.next_functions
-    for source, (gate, _) in (sides, sides[::-1]) if len(sides) == 2 else ():
-        if gate is not None and gate.name() == "SigmoidBackward0":
-            (inner,) = gate.next_functions
-            scaled = inner[0] is not None and inner[0].name() == "MulBackward0"
-            if source in (inner, *(inner[0].next_functions if scaled else ())):
-                return True
-    return False
+def _reach(edge: Edge, deep: int) -> Reach:
+    """Return what the numbers behind an edge are made of by themselves, looking so many operations back."""
+    node = edge[0]
+    name = node.name().partition("Backward")[0].lower()
+    if not deep or (name == "clamp" and node._saved_max is None):
+        return {edge: ""}
+    return {**reached(name, [_reach(each, deep - 1) for each in _entering(node)]), edge: ""}
+
+
+def _entering(node: Node) -> list[Edge]:
+    """Return what enters an operation; beside what the network computes, weights count no more than constants."""
+    edges = [each for each in node.next_functions if each[0] is not None]
+    return [each for each in edges if each[0].name() != "torch::autograd::AccumulateGrad"] or edges
 
 
 def _rectifies(node: Node) -> bool:
