@@ -114,12 +114,11 @@ def pairs(attribution: Attribution) -> list[Row]:
         attribution, maps=attribution.further["alone"], quantity="drop in log-odds when covered alone", sweep=sweep
     )
     found = [strip(alone), strip(attribution, captions=[("with the framed window", "")] * COUNT)]
-    for row in found:
-        for cell, box in zip(row, boxes, strict=True):
-            (top, bottom), (left, right) = box.spans
-            pen = ImageDraw.Draw(cell.picture)
-            pen.rectangle((left, top, right - 1, bottom - 1), outline="white", width=3)
-            pen.rectangle((left + 1, top + 1, right - 2, bottom - 2), outline="black", width=1)
+    for cell, box in zip(found[0], boxes, strict=True):  # maps of pairs have it
+        (top, bottom), (left, right) = box.spans
+        pen = ImageDraw.Draw(cell.picture)
+        pen.rectangle((left, top, right - 1, bottom - 1), outline="white", width=3)
+        pen.rectangle((left + 1, top + 1, right - 2, bottom - 2), outline="black", width=1)
     return found
 
 

@@ -18,6 +18,7 @@ import eyeline
 from eyeline import Constant
 from eyeline.baseline import blurred as blur
 from eyeline.command import flags
+from eyeline.command.tables import models
 from eyeline.errors import InputError, ModelError, OutOfMemoryError, UnsupportedError
 from eyeline.methods import METHODS, blurred, build, derivatives, expected, integrated, noise, progress
 
@@ -34,7 +35,6 @@ PATHS = {
 }
 NOISY = {"smooth": eyeline.SmoothGrad(samples=5), "square": eyeline.SmoothGradSquared(samples=5),
          "variance": eyeline.VarGrad(samples=5)}  # fmt: skip
-SCORES_ALONE = {"occlusion", "superpixels", "multiscale", "baselineagreement", "pairs", "rise"}
 ALL = {"gradient": eyeline.Gradient(), "input": eyeline.GradientInput(), **PATHS, **NOISY}
 
 
@@ -394,10 +394,17 @@ def test_an_image_of_one_value_has_no_relative_noise():
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_model_without_gradients_is_refused(name):
-    model = eyeline.load(lambda images: images.mean(axis=(1, 2)), input_size=(5, 4))
-    if name in SCORES_ALONE:
+def test_a_model_without_gradients_is_refused_where_scores_are_not_enough(name):
+    """They are enough for those that `eyeline models` names, and for no other."""
+    said = []
+    models(said.append)
+    (words,) = (each for each in said if each.startswith("Scores are enough for "))
+    if name in words.removeprefix("Scores are enough for ").rstrip(".").split(", "):
+        model = eyeline.load(lambda images: images.mean(axis=(1, 2)), input_size=(8, 8))
+        image = np.random.default_rng(0).random((1, 8, 8, 3), dtype=np.float32)
+        assert eyeline.explain(model, image, name, **{"masks": 9} if name == "rise" else {}).maps.any()
         return
+    model = eyeline.load(lambda images: images.mean(axis=(1, 2)), input_size=(5, 4))
     with pytest.raises(UnsupportedError, match=r"must have a model with gradients.*method='occlusion'"):
         eyeline.explain(model, IMAGES, name)
 

@@ -397,6 +397,11 @@ def test_baselines_inside_scales():
         ("multiscale", {"windows": (2, 9)}, "window must be at most the image's size"),
         (
             "multiscale",
+            {"windows": (4, 2), "inner": eyeline.Occlusion(stride=(1, 3))},
+            r"at most that size, .* but got stride 3 with windows=\(4, 2\), of which 2 is smaller. Pass 2 or less",
+        ),
+        (
+            "multiscale",
             {"inner": eyeline.Gradient()},
             r"inner must be a method that covers and has a window, but got Gra",
         ),

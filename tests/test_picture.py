@@ -194,6 +194,26 @@ def test_pairs_name_the_window_that_does_most_in_each_image():
     assert "with rows 1..1, columns 2..3" in caption(found, 1)[1]
 
 
+def test_pairs_have_a_frame_around_the_window_that_is_named():
+    """Drawn pixel by pixel, and three times as large; a window too small for a frame has none."""
+    model = eyeline.load(lambda images: images[:, 16:, :16].mean(axis=(1, 2)), input_size=(32, 32))
+    images = np.full((1, 32, 32, 1), 0.5, dtype=np.float32)
+    found = eyeline.Pairs(window=16, baseline=eyeline.Constant(0))(model, images)
+    for each, times in ((found, 1), (found, 3), (replace(found, sweep=found.sweep.slim()), 3)):
+        plain = draw(replace(each, sweep=None), size=32 * times, scale=1.0)
+        drawn, side = np.asarray(draw(each, size=32 * times, scale=1.0)), 16 * times
+        expected = np.array(plain)
+        for depth, grey in ((0, 255), (1, 0), (2, 255)):
+            for row in range(side, 2 * side):
+                for column in range(side):
+                    if depth == min(row - side, 2 * side - 1 - row, column, side - 1 - column):
+                        expected[row, column] = grey
+        np.testing.assert_array_equal(drawn, expected)
+        assert np.any(drawn != np.asarray(plain))
+    small = eyeline.Pairs(window=8, baseline=eyeline.Constant(0))(model, images)
+    np.testing.assert_array_equal(draw(small, scale=1.0), draw(replace(small, sweep=None), scale=1.0))
+
+
 def test_a_map_of_random_masks_says_how_far_it_is_noise():
     model = eyeline.load(lambda images: images[:, :2].mean(axis=(1, 2)), input_size=(8, 8))
     found = eyeline.Rise(20, 4, baseline=eyeline.Constant(0))(model, np.ones((2, 8, 8, 1), dtype=np.float32))

@@ -16,6 +16,7 @@ from eyeline.colour import Style, shade
 from eyeline.errors import InputError
 from eyeline.metrics.base import Measured
 from eyeline.picture.legend import Legend, Scale, caption, default_style, known, legend
+from eyeline.picture.paint import painted
 from eyeline.picture.view import Original, Plane, check, spread, view
 
 LIGHT = 0.95  # the grey level behind a signal
@@ -84,9 +85,7 @@ def plot(
         _signal(ax, attribution, index, key, smooth)
     else:
         key = replace(key, notes=(*seen.map_notes, *seen.image_notes))
-        shaded = shade(key.style, seen.image, seen.values, key.scale, inverted=key.inverted)
-        pixels = np.where(seen.inside[..., None], shaded, seen.image)
-        ax.imshow(np.clip(pixels, 0, 1), interpolation="antialiased")
+        ax.imshow(np.clip(painted(attribution, index, seen, key), 0, 1), interpolation="antialiased")
         ax.set_axis_off()
     title, value = caption(attribution, index)
     ax.set_title(f"{textwrap.shorten(title, 80, placeholder='…')}\n{value}", fontsize="medium", parse_math=False)

@@ -90,7 +90,8 @@ def serve(model: Model, host: str, port: int, show: bool, say: Say) -> None:
             say(WARNING.format(host=host))
         say(f"The page is at {address} until Ctrl-C.")
         if show:
-            threading.Timer(1.0, webbrowser.open, [address]).start()
+            # beside the server, which a browser in the terminal waits for
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         config = uvicorn.Config(
             guard, log_level="warning", ws_max_size=2**20, server_header=False, proxy_headers=False,
             timeout_graceful_shutdown=2,

@@ -11,14 +11,15 @@ from typing import Any, get_type_hints
 from eyeline.command import flags
 from eyeline.errors import InputError, UnsupportedError
 from eyeline.methods import METHODS, known
+from eyeline.methods.counts import positions
 from eyeline.models.base import Model
 from eyeline.models.layered import Layer, Layered, choose
 from eyeline.models.openers import OPENERS, Opener
 
 Say = Callable[[str], None]
 
-SCORES_ALONE = ("occlusion", "superpixels", "multiscale", "baselineagreement", "pairs", "rise")
-"""Methods that every model can be asked by."""
+PHOTOGRAPH = (224, 224)
+"""Pixels of an image that every method's own settings suit."""
 
 
 def models(say: Say) -> None:
@@ -30,7 +31,8 @@ def models(say: Say) -> None:
         rows.append((opener.what, _given_as(opener), opener.gives, here))
     _aligned(rows, say)
     say("")
-    say(f"Scores are enough for {', '.join(SCORES_ALONE)}.")
+    covering = [name for name, method in METHODS.items() if positions(method(), PHOTOGRAPH)]
+    say(f"Scores are enough for {', '.join(covering)}.")
     say("The other methods need gradients, or a layer: class activation maps, guided backpropagation and deconvnet")
     say("look inside networks of PyTorch, Keras and ONNX.")
 

@@ -19,6 +19,7 @@ from eyeline.methods.occlusion import Occlusion
 from eyeline.models.base import Model
 from eyeline.region import Together
 from eyeline.sweep import Sweep
+from eyeline.window import per_axis
 
 PLAIN = Occlusion()
 THREE = (Blur(), Constant(), Mean())
@@ -40,7 +41,7 @@ class MultiScale:
             side.
 
     Raises:
-        InputError: no size; an inner method without windows; what the inner method refuses.
+        InputError: no size; a stride above one of them; an inner method without windows; what the inner method refuses.
 
     References:
         Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014, section 4.2, for one size.
@@ -69,12 +70,24 @@ class MultiScale:
     def __call__(self, model: Model, images: object, target: object = None) -> Attribution:
         given = enter(self, model, images)
         size = given.images.shape[1:-1]
+        self._check_stride(size)
         stored = dataclasses.replace(self, windows=self.sizes(size))
         return together(stored, self.inners(size), model, given, target, "window sizes")
 
     def sizes(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """Return the windows for an image of so many pixels per axis."""
         return self.windows or tuple(max(1, round(min(size) / part)) for part in (8, 4, 2))
+
+    def _check_stride(self, size: tuple[int, ...]) -> None:
+        """Look at every size before the first one runs."""
+        stride, sizes = getattr(having(self.inner, "stride"), "stride", None), self.sizes(size)
+        step = 0 if stride is None else max(per_axis(stride, len(size), "stride"))
+        if step > min(sizes):
+            raise InputError(
+                f"the stride of every window size must be at most that size, so that every pixel is covered, but got "
+                f"stride {step} with windows={sizes}, of which {min(sizes)} is smaller. Pass {min(sizes)} or less, or "
+                "leave it out for a quarter of each size."
+            )
 
     def inners(self, size: tuple[int, ...]) -> list[Method]:
         """Return the inner method with each of them."""

@@ -14,9 +14,10 @@ from PIL.PngImagePlugin import PngInfo
 
 from eyeline._files import writing
 from eyeline.attribution import Attribution
-from eyeline.colour import Style, shade, to_bytes
+from eyeline.colour import Style, to_bytes
 from eyeline.errors import InputError
 from eyeline.picture.legend import Legend, Scale, caption, default_style, heading, known, legend
+from eyeline.picture.paint import painted
 from eyeline.picture.sheet import Cell, broken, sheet
 from eyeline.picture.view import Original, Plane, View, view
 
@@ -199,8 +200,7 @@ def _noted(key: Legend, seen: View) -> Legend:
 
 
 def _tile(seen: View, attribution: Attribution, index: int, key: Legend) -> Image.Image:
-    shaded = shade(key.style, seen.image, seen.values, key.scale, inverted=key.inverted)
-    picture = Image.fromarray(to_bytes(np.where(seen.inside[..., None], shaded, seen.image)))
+    picture = Image.fromarray(to_bytes(painted(attribution, index, seen, key)))
     title, value = caption(attribution, index)
     picture.info["Description"] = "\n".join((f"{title}, {value}", *key.lines(), *seen.image_notes))
     return picture

@@ -132,15 +132,17 @@ def caption(attribution: Attribution, index: int) -> tuple[str, str]:
     row = attribution.weights[index]
     if attribution.unit == "log-odds" and np.count_nonzero(row) == 1 and row.max() == 1:
         words += f" (probability {short(probability(value))})"
-    if attribution.sweep is not None and isinstance(attribution.sweep.regions, PairWindows):
-        words += f", with {_chosen(attribution, index)}"
+    if (window := named(attribution, index)) is not None:
+        words += f", with {window}"
     if "standard_error" in attribution.further:
         words += f", the map's standard error up to {short(float(attribution.further['standard_error'][index].max()))}"
     return plain(attribution.targets[index]), words
 
 
-def _chosen(attribution: Attribution, index: int) -> Box:
+def named(attribution: Attribution, index: int) -> Box | None:
     """Return the window that a map of pairs is about; drawn maps may have lost their sweep's windows."""
+    if attribution.sweep is None or not isinstance(attribution.sweep.regions, PairWindows):
+        return None
     window, chosen = (attribution.method[each] for each in ("window", "chosen"))
     boxes = grid(attribution.images.shape[1:-1], tuple(window), tuple(window))
     alone = attribution.further["alone"][index]

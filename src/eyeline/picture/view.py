@@ -35,6 +35,7 @@ class View:
         image: RGB in 0..1.
         values: of the map, raw; 0 outside.
         inside: where the model's view lies; outside it the picture is left plain.
+        shares: where each drawn row and each column lies in the model's view.
         image_notes: what a reader must be told of the image: "plane 3 of axis 0".
         map_notes: and of the map: "interpolated".
     """
@@ -42,6 +43,7 @@ class View:
     image: RGB
     values: Flat
     inside: Bool[np.ndarray, "rows columns"]
+    shares: tuple[Float[np.ndarray, "rows"], Float[np.ndarray, "columns"]]
     image_notes: tuple[str, ...]
     map_notes: tuple[str, ...]
 
@@ -85,17 +87,17 @@ def view(
     rows, columns = (
         _positions(drawn.shape[axis], fit.original[axis], fit.box[axis], values.shape[axis]) for axis in (0, 1)
     )
+    shares = (rows[:, rows.shape[1] // 2], columns[:, columns.shape[1] // 2])
     if smooth:
         cells = [edges(attribution, axis, values.shape[i]) for i, axis in enumerate(axes)]
         values = _interpolate(values, cells, (rows, columns))
     else:
-        values = values[
-            np.ix_(*(_below(at[:, at.shape[1] // 2], n) for at, n in zip((rows, columns), values.shape, strict=True)))
-        ]
+        values = values[np.ix_(*(_below(at, n) for at, n in zip(shares, values.shape, strict=True)))]
     inside = np.logical_and.outer(*(((at > 0) & (at < 1)).all(axis=1) for at in (rows, columns)))
     if not inside.all():
         notes.append("left plain: what the model did not see")
-    return View(drawn, np.where(inside, values, 0.0), inside, tuple(notes), ("interpolated",) if smooth else ())
+    seen = np.where(inside, values, 0.0)
+    return View(drawn, seen, inside, shares, tuple(notes), ("interpolated",) if smooth else ())
 
 
 def check(attribution: Attribution, index: int) -> None:
