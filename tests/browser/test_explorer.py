@@ -162,6 +162,42 @@ def test_what_is_downloaded_is_the_librarys_map(visit, tmp_path):
     assert [each["method"] for each in layers] == ["occlusion", "gradient"]
 
 
+def test_a_scale_that_few_large_values_do_not_rule(visit, tmp_path):
+    """The picture's scale "p99" by numpy, for one map and for both; a flip map keeps its own end."""
+    page = pick(visit())
+    setting(page, "method").select_option("gradient")
+    page.locator("#start-0").click()
+    finished(page)
+    first = page.get_by_role("group", name="First map")
+    largest = float(first.locator(".ends span").last.text_content().split()[0])
+    told = "99 % of the values lie below a third" in first.text_content()
+    page.get_by_label("to the 99th percentile").check()
+    with page.expect_download() as found:
+        first.get_by_role("link", name="numbers (NPZ)").click()
+    found.value.save_as(tmp_path / "map.npz")
+    maps = np.abs(eyeline.Attribution.load(tmp_path / "map.npz").maps)
+    assert largest == pytest.approx(maps.max(), rel=1e-3)
+    assert told == (np.mean(maps > maps.max() / 3) <= 0.01)
+    high = float(first.locator(".ends span").last.text_content().split()[0])
+    assert high == pytest.approx(np.percentile(maps, 99), rel=1e-3)
+    assert "percentile 99 of this map; values beyond (up to " in first.text_content()
+    page.locator("#two-maps").check()
+    page.locator("#one-scale").check()
+    setting(page, "channels", 1).select_option("l2")
+    page.locator("#start-1").click()
+    finished(page, 1)
+    page.screenshot(path=os.environ.get("EYELINE_SHOT", tmp_path / "shot.png"), full_page=True)
+    setting(page, "method", 1).select_option("occlusion")
+    setting(page, "window", 1).fill("112")
+    setting(page, "stride", 1).fill("112")
+    page.locator("#start-1").click()
+    finished(page, 1)
+    page.get_by_label("Where the best class changes", exact=True).check()
+    second = page.get_by_role("group", name="Second map")
+    page.wait_for_function("document.querySelectorAll('[role=group]')[1].textContent.includes('share of the windows')")
+    assert second.locator(".ends span").last.text_content().strip() == "1"
+
+
 def test_an_own_picture_a_painted_mask_and_an_error(visit, tmp_path):
     page = visit()
     wrong = tmp_path / "wrong.png"

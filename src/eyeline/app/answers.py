@@ -83,8 +83,7 @@ def shown(run: Run, question: Answer) -> Answer:
         told |= _flips(attribution)
     else:
         attribution = asked(attribution, question)
-        values = attribution.maps[0]
-        told |= _map(attribution, values, float(np.abs(values).max(initial=0)))
+        told |= _map(attribution, attribution.maps[0])
     if told["state"] != "done" and boxes is not None:
         told["reached"] = numbers(coverage(boxes, attribution.images.shape[1:-1]) > 0, "u1")
     return told | {
@@ -110,16 +109,16 @@ def asked(attribution: Attribution, question: Answer) -> Attribution:
 
 def _flips(attribution: Attribution) -> Answer:
     found = flip.flips(attribution)
-    told = _map(attribution, found.share[0], 1.0)
-    told |= {"quantity": "share of the windows on a pixel that change the best class", "unit": ""}
+    told = _map(attribution, found.share[0])
+    told |= {"high": 1.0, "quantity": "share of the windows on a pixel that change the best class", "unit": ""}
     names = {str(each): plain(name(int(each), attribution.classes)) for each in np.unique(found.to) if each >= 0}
     return told | {"to": numbers(found.to[0], "<i4"), "names": names}
 
 
-def _map(attribution: Attribution, maps: np.ndarray, high: float) -> Answer:
+def _map(attribution: Attribution, maps: np.ndarray) -> Answer:
+    """Return a map; the colours' end is chosen on the page, but for shares (`high`)."""
     unit = attribution.unit if attribution.sweep is not None else ""
-    signed, quantity = bool((maps < 0).any()), plain(attribution.quantity)
-    return {"map": numbers(maps, "<f4"), "high": high, "signed": signed, "quantity": quantity, "unit": unit}
+    return {"map": numbers(maps, "<f4"), "high": None, "quantity": plain(attribution.quantity), "unit": unit}
 
 
 def _boxes(attribution: Attribution) -> Boxes | None:

@@ -102,7 +102,8 @@ const template = `
       </fieldset>
       <p class="line"><label>Opacity of the maps <input id="opacity" type="range" min="0" max="100" v-model.number="opacity" @input="drawMaps"></label>
         <label><input id="two-maps" type="checkbox" v-model="isTwo"> two maps side by side</label>
-        <label v-show="isTwo"><input id="one-scale" type="checkbox" v-model="isShared" @change="drawMaps"> one scale for both</label></p>
+        <label v-show="isTwo"><input id="one-scale" type="checkbox" v-model="isShared" @change="drawMaps"> one scale for both</label>
+        <label><input id="most" type="checkbox" v-model="isMost" @change="drawMaps"> to the 99th percentile, so that a few large values do not hide the rest</label></p>
       <div :class="{ columns: isTwo }">
         <div v-for="(panel, k) in panels" v-show="k === 0 || isTwo" :key="k" role="group" :aria-label="k ? 'Second map' : 'First map'" class="panel">
           <div><div class="fields"><field :control="methodControl(panel)" :model-value="panel.method" @update:model-value="(name) => setMethod(panel, name)"></field>
@@ -136,14 +137,14 @@ export default {
     const cover = Object.fromEntries(Object.values(this.setup.cover).map((each) => [each.name, each.value]));
     return {
       error: "", example: "", image: null, predictions: [], status: "", isCovered: false, cover,
-      question: { view: "class", first: "", second: "" }, first: "", second: "", opacity: 100, isTwo: false, isShared: false,
+      question: { view: "class", first: "", second: "" }, first: "", second: "", opacity: 100, isTwo: false, isShared: false, isMost: false,
       panels: [panel("occlusion"), panel("gradient")], at: null,
       views: { class: "What speaks for a class", contrast: "Why one class rather than another", flips: "Where the best class changes" },
     };
   },
   created() {
     // Large arrays stay outside what Vue watches.
-    this.raw = { picture: null, patch: null, patchOf: "", paint: null, pixels: null, maps: [null, null], factor: 1 };
+    this.raw = { picture: null, patch: null, patchOf: "", paint: null, pixels: null, maps: [null, null], limits: {}, factor: 1 };
     this.place = [0, 0];
     this.asking = this.again = this.dragging = false;
     this.turns = [0, 0];
@@ -405,6 +406,7 @@ export default {
         boxes: boxes ? numbers(boxes, Int32Array, false) : new Int32Array(0),
         to: to ? numbers(to, Int32Array, false) : null,
       };
+      this.raw.limits = {};
       panel.map = (panel.map ?? 0) + 1;
       this.$nextTick(() => this.drawMaps());
     },
@@ -412,7 +414,10 @@ export default {
       const shown = this.isTwo ? this.panels.filter((each) => each.map) : [panel];
       const alike = this.isShared && shown.length > 1 && shown.every((each) => each.quantity === panel.quantity && each.unit === panel.unit);
       const all = alike ? shown : [panel];
-      return { high: Math.max(...all.map((each) => each.high)), signed: all.some((each) => each.signed), count: all.length };
+      const places = all.map((each) => this.panels.indexOf(each)), key = [...places, this.isMost].join();
+      if (panel.high) return { high: panel.high, largest: panel.high, signed: false, count: all.length }; // of shares
+      this.raw.limits[key] ??= eyeline.ends(places.map((each) => this.raw.maps[each].values), this.isMost);
+      return this.raw.limits[key];
     },
     drawMaps() {
       this.panels.forEach((panel, k) => {
@@ -441,7 +446,7 @@ export default {
       const limit = this.limit(panel), flips = panel.sweep && this.question.view === "flips", aim = flips ? "" : `, for ${panel.target}`;
       const signs = !limit.signed ? "" : panel.measure === "drop" ? ` Red supports ${panel.target}, blue counts against it.` : " Red is above 0, blue below.";
       const other = panel.sweep ? "" : " Another class needs another run.";
-      const scale = limit.count > 1 ? "one scale for both maps" : "scaled to this map";
+      const scale = eyeline.scaled(limit, "both maps");
       const low = words(limit.signed ? -limit.high : 0), high = `${limit.signed ? "+" : ""}${words(limit.high)} ${panel.unit}`;
       return { low, middle: limit.signed ? "0" : "", high, text: `${panel.quantity}${aim}; ${scale}.${signs}${other}`, label: `Colours from ${low} to ${high}` };
     },

@@ -67,6 +67,40 @@ const eyeline = (() => {
     return low;
   }
 
+  /** The colours' end for maps that share it: the largest magnitude, or what 99 % of them (`most`) are at most. */
+  function ends(maps, most) {
+    const sizes = new Float64Array(maps.reduce((sum, values) => sum + values.length, 0));
+    let next = 0, signed = false;
+    for (const values of maps) {
+      for (const each of values) {
+        if (Number.isNaN(each)) continue;
+        sizes[next++] = Math.abs(each);
+        signed = signed || each < 0;
+      }
+    }
+    const known = sizes.subarray(0, next), largest = known.reduce((most_, each) => Math.max(most_, each), 0);
+    if (most) return { high: percentile(known) || largest, signed, count: maps.length, largest };
+    const above = known.reduce((count, each) => count + (each > largest / 3), 0);
+    return { high: largest, signed, count: maps.length, largest, sparse: 0 < above && above <= known.length / 100 };
+  }
+
+  /** What 99 % of some sizes are at most; between two of them where it falls between, as numpy has it. */
+  function percentile(sizes) {
+    if (!sizes.length) return 0;
+    const sorted = sizes.slice().sort(), at = 0.99 * (sorted.length - 1), low = Math.floor(at);
+    return sorted[low] + (at - low) * (sorted[Math.ceil(at)] - sorted[low]);
+  }
+
+  /** How the colours' end was chosen, as the legend of a picture has it. */
+  function scaled(limit, all = `all ${limit.count} maps`) {
+    if (limit.high < limit.largest) {
+      const maps = limit.count > 1 ? all : "this map";
+      return `percentile 99 of ${maps}; values beyond (up to ${words(limit.largest)}) drawn as the limit`;
+    }
+    const few = limit.sparse ? "; 99 % of the values lie below a third of it" : "";
+    return (limit.count > 1 ? `one scale for ${all}` : "scaled to this map") + few;
+  }
+
   /** How many windows cover a pixel, and the one whose middle is nearest. */
   function nearest(boxes, row, column) {
     let best = -1, least = Infinity, count = 0;
@@ -91,5 +125,5 @@ const eyeline = (() => {
 
   const span = (box) => `rows ${box[0]} to ${box[1] - 1}, columns ${box[2]} to ${box[3] - 1}`;
 
-  return { numbers, words, percent, paint, shade, composite, bar, nearest, outline, span };
+  return { numbers, words, percent, paint, shade, composite, bar, ends, scaled, nearest, outline, span };
 })();

@@ -143,24 +143,7 @@
       const number = image.layers.findIndex((each) => alike(each, current()));
       return number < 0 ? [] : [map(index, number, put(image.layers[number])).values];
     });
-    const sizes = new Float64Array(all.reduce((sum, values) => sum + values.length, 0));
-    let next = 0, signed = false;
-    for (const values of all) {
-      for (const each of values) {
-        sizes[next++] = Math.abs(each);
-        signed = signed || each < 0;
-      }
-    }
-    const largest = sizes.reduce((most, each) => Math.max(most, each), 0);
-    if (state.most) return { high: percentile(sizes) || largest, signed, count: all.length, largest };
-    const above = sizes.reduce((count, each) => count + (each > largest / 3), 0);
-    return { high: largest, signed, count: all.length, largest, sparse: 0 < above && above <= sizes.length / 100 };
-  }
-
-  /** What 99 % of some sizes are at most; between two of them where it falls between, as numpy has it. */
-  function percentile(sizes) {
-    const sorted = sizes.slice().sort(), at = 0.99 * (sorted.length - 1), low = Math.floor(at);
-    return sorted[low] + (at - low) * (sorted[Math.ceil(at)] - sorted[low]);
+    return eyeline.ends(all, state.most);
   }
 
   const alike = (one, other) => ["title", "quantity", "settings"].every((part) =>
@@ -205,21 +188,11 @@
     $("middle").textContent = limit.signed ? "0" : "";
     $("high").textContent = (limit.signed ? "+" : "") + words(limit.high) + unit;
     const none = flips && !map(state.image, state.layer, state).values.some((each) => each > 0);
-    const chosen = flips ? (none ? `no ${layer.sweep.word} does` : `from no ${layer.sweep.word} to every one`) : scaled(limit);
+    const chosen = flips ? (none ? `no ${layer.sweep.word} does` : `from no ${layer.sweep.word} to every one`) : eyeline.scaled(limit);
     const signs = !limit.signed ? "" : layer.sweep && layer.sweep.measure === "drop"
       ? ` Red supports ${aim()}, blue counts against it.` : " Red is above 0, blue below.";
     $("quantity").textContent = `${measured()}; ${chosen}.${signs}`;
     $("bar").setAttribute("aria-label", `Colours from ${words(low)} to ${words(limit.high)}: ${measured()}`);
-  }
-
-  /** How the colours' end was chosen, as the legend of a picture has it. */
-  function scaled(limit) {
-    if (limit.high < limit.largest) {
-      const maps = limit.count > 1 ? `all ${limit.count} maps` : "this map";
-      return `percentile 99 of ${maps}; values beyond (up to ${words(limit.largest)}) drawn as the limit`;
-    }
-    const few = limit.sparse ? "; 99 % of the values lie below a third of it" : "";
-    return (limit.count > 1 ? `one scale for all ${limit.count} maps` : "scaled to this map") + few;
   }
 
   const name = (which) => answering(current()).classes.find((each) => each.class === which).name;
