@@ -58,7 +58,7 @@ def clocked(monkeypatch, seconds, grown=lambda count: 0):
         state["now"] += seconds(stop - start)
         state["peak"] = grown(stop - start)
 
-    monkeypatch.setattr(module, "_clock", lambda: state["now"])
+    monkeypatch.setattr(module, "_clock", lambda: (state["now"], 0.0))
     monkeypatch.setattr(module, "_peak", lambda: state["peak"])
     monkeypatch.setattr(module, "_resident", lambda: 1)
     return call
@@ -129,15 +129,34 @@ def test_a_thread_that_waits_is_told_from_one_that_works():
     """Two processes share a processor: about half of the time of each passes in waiting for the other."""
     script = (
         "import os, time; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); child = os.fork()\n"
-        "from eyeline.methods.batches import _clock\n"
+        "from eyeline.methods.batches import _clock, _passed\n"
         "clock, began = _clock(), time.perf_counter()\n"
         "while time.process_time() < 0.6: pass\n"
-        "took, clock = time.perf_counter() - began, _clock() - clock\n"
+        "took, clock = time.perf_counter() - began, _passed(clock)\n"
         "if child: os.waitpid(child, 0); print(took, clock)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     took, clock = map(float, done.stdout.split())
     assert clock < 0.9 * took
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
+def test_a_frameworks_own_threads_are_no_other_programs():
+    """Two threads of one process share a processor: one waits while the other works, and both are part of the batch."""
+    script = (
+        "import hashlib, os, threading, time; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from eyeline.methods.batches import _clock, _passed\n"
+        "def work():\n"
+        "    began = time.thread_time()\n"
+        "    while time.thread_time() - began < 0.3: hashlib.sha256(bytes(2**22))\n"
+        "other, began, clock = threading.Thread(target=work), time.process_time(), _clock()\n"
+        "other.start(); work(); other.join()\n"
+        "print(time.process_time() - began, _clock()[0] - clock[0], _passed(clock))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    worked, thread, passed = map(float, done.stdout.split())
+    assert thread < 0.85 * worked  # what the thread's own waiting says alone
+    assert passed >= 0.99 * worked
 
 
 def test_few_images_are_no_time_for_trials(monkeypatch):
@@ -165,7 +184,7 @@ def test_where_nothing_is_measured_a_batch_stays_small(monkeypatch):
     def call(start, stop):
         state["now"] += 0.001
 
-    monkeypatch.setattr(module, "_clock", lambda: state["now"])
+    monkeypatch.setattr(module, "_clock", lambda: (state["now"], 0.0))
     monkeypatch.setattr(module, "_status", lambda key: 0)
     batches = Batches(None, 1024)
     run(batches, 5000, call)

@@ -9,7 +9,7 @@ import pytest
 import eyeline
 from eyeline.cells import Cells, draw
 from eyeline.errors import InputError, MissingDependencyError, UnsupportedError
-from eyeline.methods import build
+from eyeline.methods import build, masking
 from eyeline.methods.counts import positions
 from eyeline.region import Labels
 
@@ -238,6 +238,20 @@ def test_the_gain_is_over_the_mean_of_all_masks():
 
 def method_masks(count):
     return draw(count, (3, 3), SIZE, 0.5, 0).masks(np.arange(count)).astype(float)
+
+
+@pytest.mark.parametrize("cached", [1, 400, 2**30])
+@pytest.mark.parametrize("several", [False, True])
+def test_images_are_mixed_alike_however_many_at_a_time(monkeypatch, cached, several):
+    """`ground (1 - m) + patch m`, number by number; exactly the one or the other where m is 0 or 1."""
+    monkeypatch.setattr(masking, "CACHED", cached)
+    generator = np.random.default_rng(3)
+    mask = generator.choice(np.array([0, 0.25, 0.7, 1], dtype=np.float32), (5, 4, 6))
+    below, above = generator.random((2, 5 if several else 1, 4, 6, 3), dtype=np.float32)
+    found, share = masking.blend(below, above, mask), mask[..., None]
+    np.testing.assert_array_equal(found, below * (1 - share) + above * share)
+    np.testing.assert_array_equal(found[mask == 1], np.broadcast_to(above, found.shape)[mask == 1])
+    np.testing.assert_array_equal(masking.blend(below[0], above[0], mask[0]), found[0])
 
 
 def covariance(cells, size, probability):

@@ -8,6 +8,7 @@ stops paying, and is halved when the device is out of memory. Where the system d
 
 import contextlib
 import ctypes
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -66,7 +67,7 @@ class Batches:
             watched = measured and self._growing and count == self.size
             if watched:
                 _forget_peak()
-            began = _clock() if watched else 0.0
+            began = _clock() if watched else (0.0, 0.0)
             try:
                 result = call(start, start + count)
             except OutOfMemoryError:
@@ -76,7 +77,7 @@ class Batches:
                 continue
             if watched:
                 left = total - start - count
-                measured = self._adjust(_clock() - began, max(_peak() - (self._ground or 0), 0), left)
+                measured = self._adjust(_passed(began), max(_peak() - (self._ground or 0), 0), left)
             self.used = max(self.used, count)
             yield start, start + count, result
             start += count
@@ -110,9 +111,24 @@ class Batches:
         return True
 
 
-def _clock() -> float:
-    """Return seconds of which those are taken off in which this thread was ready, and other programs had its place."""
-    return time.perf_counter() - _waited()
+def _clock() -> tuple[float, float]:
+    """Return seconds of which those are taken off in which this thread was ready and had no place; those worked."""
+    return time.perf_counter() - _waited(), time.process_time()
+
+
+def _passed(since: tuple[float, float]) -> float:
+    """Return the seconds since then without those in which other programs had this thread's place.
+
+    A framework's own threads may have had it, where there are fewer processors than threads: what this process worked
+    on all of its processors cannot have taken less.
+    """
+    thread, worked = (now - then for now, then in zip(_clock(), since, strict=True))
+    return max(thread, worked / _processors())
+
+
+def _processors() -> int:
+    """Return how many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _waited() -> float:

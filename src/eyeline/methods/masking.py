@@ -12,6 +12,9 @@ from eyeline.methods.checks import baseline_of
 from eyeline.methods.covered import Covered, Pixels, Positions
 from eyeline.region import Regions
 
+CACHED = 2**19
+"""Bytes of covered images that are mixed at a time, so that they stay in a processor's cache meanwhile."""
+
 
 def cover(
     baseline: Baseline, keep: bool, pixels: Images, regions: Regions, names: tuple[str, ...], image: int = 0
@@ -61,12 +64,23 @@ def blend(below: Pixels, above: Pixels, mask: Float[np.ndarray, "*space"]) -> Pi
     if mask.dtype == bool:
         return np.asarray(np.where(mask[..., None], above, below))
     channels = below.shape[-1]
-    share = np.repeat(mask.astype(np.float32, copy=False), channels, axis=-1)  # numpy is quick along long axes
-    found = 1 - share
-    found *= below.reshape(*below.shape[:-2], -1)
-    share *= above.reshape(*above.shape[:-2], -1)
-    found += share
-    return np.asarray(found.reshape(*mask.shape, channels))
+    found = np.empty((*mask.shape, channels), dtype=np.float32)
+    step = max(1, CACHED * len(mask) // max(found.nbytes, 1))
+    for start in range(0, len(mask), step):
+        part = slice(start, start + step)
+        share = np.repeat(mask[part].astype(np.float32, copy=False), channels, axis=-1)  # long axes are quick
+        mixed = found[part].reshape(share.shape)
+        np.subtract(1, share, out=mixed)
+        mixed *= _part(below, part)
+        share *= _part(above, part)
+        mixed += share
+    return found
+
+
+def _part(pixels: Pixels, part: slice) -> Pixels:
+    """Return a part of an image, of several, or of one that stands for several, its channels laid along its columns."""
+    some = pixels if len(pixels) == 1 else pixels[part]
+    return np.asarray(some.reshape(*some.shape[:-2], -1))
 
 
 def _filled(
