@@ -609,3 +609,27 @@ def test_the_oracle_notices(monkeypatch, place, name, broken, oracle):
     monkeypatch.setattr(place, name, broken)
     with pytest.raises(AssertionError):
         oracle()
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        eyeline.Occlusion(1, 1, baseline=Constant()),
+        eyeline.ExpectedGradients((Constant(), Constant()), samples=2),
+        eyeline.BaselineAgreement(eyeline.Occlusion(1, 1), (Constant(), Constant(0.5))),
+    ],
+)
+@pytest.mark.parametrize(
+    "wrapper",
+    [eyeline.SmoothGrad, lambda each, **words: eyeline.SmoothGrad(eyeline.SmoothGrad(each, **words), **words)],
+)
+def test_grey_is_grey_for_noisy_copies_that_leave_the_unit_range(inner, wrapper):
+    """A linear network: w (x - 0.5) for each pixel, to the noise, which is small; images reach 0 and 1."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 1, bias=False))
+    model = eyeline.load(network, input_size=4, output="raw")
+    images = np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 4, 4, 1)
+    found = wrapper(inner, samples=3, noise=1e-5, relative=False)(model, images, 0).maps[0]
+    weights = network[1].weight.detach().numpy().reshape(4, 4)
+    np.testing.assert_allclose(found, weights * (images[0, ..., 0] - 0.5), atol=1e-4)
+    with pytest.raises(InputError, match=r"within 0\.\.1 for the grey of Constant\(\), but got values within 0\.\.255"):
+        wrapper(inner, samples=3)(model, images * 255, 0)

@@ -352,3 +352,17 @@ def test_a_map_alone_may_show_magnitudes():
     heading, words = drawn.info["Description"].splitlines()[1:]
     assert heading == "magnitude of drop in probability when covered, sign left out"
     assert words == f"one scale for all 2 maps, 0 to {scale.high:.3g} probability"
+
+
+def test_the_legend_of_rise_does_not_call_less_helpful_places_harmful():
+    """A place below the mean of all masks may still help: all four pixels do here, the first most."""
+    weights = np.array([[8, 1], [1, 1]])
+    model = eyeline.load(lambda images: (images[..., 0] * weights).sum(axis=(1, 2))[:, None], input_size=2)
+    image = np.ones((1, 2, 2, 1), dtype=np.float32)
+    gain = eyeline.Rise(400, cells=2, baseline=eyeline.Constant(0))(model, image, 0)
+    assert (gain.maps < 0).any() or gain.maps.min() < gain.maps.max() / 2
+    words = legend(gain, 0, "signed", "shared").lines()[1]
+    assert "red: seeing it helps more than the average place, blue: less" in words
+    assert "against" not in words
+    drop = eyeline.Occlusion(1, 1, baseline=eyeline.Constant(0))(model, image, 0)
+    assert "blue counts against" in legend(drop, 0, "signed", "shared").lines()[1]

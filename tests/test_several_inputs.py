@@ -223,3 +223,49 @@ def test_the_change_in_all_notices(monkeypatch):
     monkeypatch.setattr(inputs.Parted, "__call__", lambda self, images: self.baseline(images))
     with pytest.raises(AssertionError):
         test_all_inputs_together_make_up_the_change()
+
+
+class Weighted(nn.Module):
+    """Adds the first 2 x 2 pixels, and takes the other input times it."""
+
+    def forward(self, image, other):
+        return image[:, :, :2, :2].sum((1, 2, 3))[:, None] * other
+
+
+METHODS_OF_ONE = {
+    "rise": {"masks": 100, "cells": 4, "baseline": BLACK},
+    "superpixels": {"labels": np.arange(16).reshape(4, 4), "baseline": BLACK},
+    "multiscale": {"windows": (1,), "inner": eyeline.Occlusion(stride=1, baseline=BLACK)},
+    "baselineagreement": {"inner": eyeline.Occlusion(1, 1), "baselines": (BLACK, eyeline.Constant(0.0))},
+    "gradient": {"channels": "sum"},
+}
+
+
+@pytest.mark.parametrize("method", METHODS_OF_ONE)
+def test_every_method_explains_one_input_while_the_others_are_held(method):
+    """The network is linear in the image: 3 times the first four pixels, and nothing elsewhere."""
+    image, other = np.ones((1, 4, 4, 1), dtype=np.float32), np.full((1, 1), 3, dtype=np.float32)
+    image[0, 0, 0] = 2
+    held = eyeline.several(Weighted()).alone("image", {"image": image, "other": other})
+    found = eyeline.explain(held, image, method, target=0, **METHODS_OF_ONE[method]).maps[0]
+    expected = np.zeros((4, 4))
+    expected[:2, :2] = 3
+    if method == "rise":
+        plain = eyeline.load(lambda images: 3 * images[:, :2, :2].sum(axis=(1, 2)), input_size=4)
+        expected = eyeline.explain(plain, image, method, target=0, **METHODS_OF_ONE[method]).maps[0]
+    elif method != "gradient":
+        expected *= image[0, ..., 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_one_input_alone_needs_its_name_and_one_example():
+    image, other = np.ones((2, 4, 4, 1), dtype=np.float32), np.ones((2, 1), dtype=np.float32)
+    model = eyeline.several(Weighted())
+    with pytest.raises(InputError, match="one of 'image', 'other', but got 'picture'"):
+        model.alone("picture", (image, other))
+    with pytest.raises(InputError, match="one example must be held, but got 2"):
+        model.alone("image", (image, other))
+    with pytest.raises(InputError, match="no 'other'"):
+        model.alone("image", {"image": image})
+    with pytest.raises(UnsupportedError, match=r"model\.alone"):
+        eyeline.explain(model, (image, other), "rise")

@@ -73,7 +73,8 @@ def explain_inputs(method: Method, model: Several, given: object, target: object
     else:
         raise UnsupportedError(
             f"method must be one that explains models of several inputs, but got {type(method).__name__.lower()!r}. "
-            f"Use one of occlusion, {', '.join(each.__name__.lower() for each in TOGETHER)}."
+            f"Use one of occlusion, {', '.join(each.__name__.lower() for each in TOGETHER)}, or explain one input of "
+            "one example while the others are held: model.alone(name, inputs)."
         )
     return tuple(
         replace(each, method=settings(method), provenance={**each.provenance, "input": name})

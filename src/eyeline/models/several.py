@@ -40,6 +40,35 @@ class Several:
             self._joined = {shapes: self._join(shapes)}
         return self._joined[shapes]
 
+    def alone(self, name: str, given: object) -> "Alone":
+        """Return one input as the image of a model that any method of scores or gradients explains, the others held.
+
+        Args:
+            name: of the input.
+            given: one example of every input, as for `explain`: arrays with n = 1.
+
+        Raises:
+            InputError: an input is missing, the name is none of theirs, or there are more examples than one.
+
+        Examples:
+            >>> import numpy as np, torch, eyeline
+            >>> model = eyeline.several(torch.nn.Bilinear(4, 1, 1, bias=False))
+            >>> given = (np.ones((1, 4), dtype=np.float32), np.ones((1, 1), dtype=np.float32))
+            >>> eyeline.Rise(masks=40, cells=2)(model.alone("input1", given), given[0][..., None], 0).maps.shape
+            (1, 4)
+        """
+        parts = self.parts(given)
+        if name not in self.names:
+            raise InputError(f"the input must be one of {_listed(self.names)}, but got {name!r}. Pass its name.")
+        if len(parts[0]) != 1:
+            raise InputError(
+                f"one example must be held, but got {len(parts[0])} of each input. Pass arrays of length 1, and "
+                "explain example by example."
+            )
+        shapes: Shapes = tuple(each.shape[1:] for each in parts)
+        row, place = np.concatenate([each.reshape(-1) for each in parts]), self.names.index(name)
+        return Alone(self.joined(shapes), row, starts(shapes)[place], shapes[place])
+
     def parts(self, given: object) -> tuple[np.ndarray, ...]:
         """Return the arrays of the inputs in their order, (n, ...), float32.
 

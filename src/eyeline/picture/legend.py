@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eyeline.attribution import Attribution
+from eyeline.cells import Cells
 from eyeline.colour import RGB, SIDES, Style, shade
 from eyeline.errors import InputError, nearest
 from eyeline.limits import Limits, limits, short
@@ -29,7 +30,7 @@ class Legend:
         unit: of those numbers, where it is the scores' own.
         inverted: low values matter.
         supports: values above 0 support the target.
-        together: a value says what two windows do together.
+        reading: what red and blue say, where it is not for and against.
         notes: what else a reader must be told: "interpolated".
     """
 
@@ -39,7 +40,7 @@ class Legend:
     unit: str
     inverted: bool
     supports: bool
-    together: bool = False
+    reading: str = ""
     notes: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, str]:
@@ -48,7 +49,7 @@ class Legend:
         if self.scale.sides == "magnitude" and self.supports:
             heading = f"magnitude of {self.quantity}, sign left out"
         signs = "red supports, blue counts against" if self.supports else "red above 0, blue below"
-        signs = "red: both cost more than the sum of each, blue: less" if self.together else signs
+        signs = self.reading or signs
         ends = {
             "signed": signs,
             "map": signs if self.scale.sides == "both" else "",
@@ -121,8 +122,17 @@ def legend(
         unit=attribution.unit if sweep is not None else "",
         inverted=sweep is not None and sweep.measure == "score" and not sweep.keep,
         supports=sweep is not None and sweep.measure == "drop" and not paired,
-        together=paired,
+        reading=_reading(attribution),
     )
+
+
+def _reading(attribution: Attribution) -> str:
+    regions = attribution.sweep and attribution.sweep.regions
+    if isinstance(regions, PairWindows):
+        return "red: both cost more than the sum of each, blue: less"
+    if isinstance(regions, Cells) and attribution.sweep and attribution.sweep.measure == "drop":
+        return "red: seeing it helps more than the average place, blue: less"
+    return ""
 
 
 def caption(attribution: Attribution, index: int) -> tuple[str, str]:
