@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from eyeline.models.base import Options, check_classes, running
 from eyeline.models.layered import Layer, Rule, Values, choose
 from eyeline.models.torch_checks import check, check_graph, cut, geometry, home
 from eyeline.models.torch_layers import Listed, listed, opened
-from eyeline.models.torch_mode import evaluating, inside, recording, rows
+from eyeline.models.torch_layout import outermost
+from eyeline.models.torch_mode import Modules, evaluating, modules, recording, rows
 from eyeline.models.torch_twin import Twins
 
 T = TypeVar("T")
@@ -59,9 +60,8 @@ class TorchModel:
         self._module, self._options, self._sizes, self._kind = module, options, sizes, kind
         self._program = program
         self._output = options.scaled()
-        self._twins, self._hurry = Twins(module), False
-        self._contiguous = False
-        self._seen: tuple[tuple[int, ...], list[tuple[Any, ...]], Listed] | None = None
+        self._twins, self._hurry, self._contiguous = Twins(module), False, False
+        self._seen: tuple[tuple[int, ...], Modules, Listed] | None = None
         self.axes = axes or (len(options.input_size) if isinstance(options.input_size, tuple) else found)
         self.input_size = options.size(self.axes)
         self.channels: int | None = channels or first
@@ -222,22 +222,22 @@ class TorchModel:
 
     def _listed(self, shape: tuple[int, ...]) -> Listed:
         """Run the network on a black image, but not again while it has the same modules."""
-        modules = [tuple(each._modules.items()) for each in inside(self._module) if each._modules]
-        if self._seen is None or self._seen[:2] != (shape, modules):
+        if (seen := self._seen) is None or seen[0] != shape or any(each._modules != held for each, held in seen[1]):
             with running(self._options, (1, *shape)), torch.no_grad(), evaluating(self._module):
                 leaf = self._leaf(np.zeros((1, *shape), dtype=np.float32))
                 run = partial(listed, self._module, lambda: self._raw(leaf), self.axes, self._options.name)
-                self._seen = shape, modules, self._flexible(run)
-        return self._seen[2]
+                found = self._flexible(run)
+            self._seen = seen = shape, modules(self._module), found
+        return seen[2]
 
     def _leaf(self, images: Images) -> torch.Tensor:
         device, dtype = home(self._module)
-        values = np.ascontiguousarray(self._options.preprocess(images))
-        return torch.from_numpy(values).to(device, dtype)
+        return torch.from_numpy(np.ascontiguousarray(self._options.preprocess(images))).to(device, dtype)
 
     def _raw(self, leaf: torch.Tensor, module: torch.nn.Module | None = None) -> torch.Tensor:
         """Run the network, or its twin."""
-        return rows(module or self._module, leaf, self._sizes, self._options.head, self._contiguous)
+        with outermost(network := module or self._module):
+            return rows(network, leaf, self._sizes, self._options.head, self._contiguous)
 
     def _flexible(self, run: Callable[[], T]) -> T:
         """Run with channels innermost in memory, fastest for a batch; a network that calls .view() may refuse that."""

@@ -9,6 +9,9 @@ import torch
 from eyeline.errors import UnsupportedError
 from eyeline.models.base import single
 
+Modules = list[tuple[torch.nn.Module, dict[str, torch.nn.Module | None]]]
+"""Modules, and what is in each, by its name."""
+
 
 def inside(module: torch.nn.Module) -> list[torch.nn.Module]:
     """List a module and all below it, one that is used twice twice; `modules()` takes several times longer."""
@@ -17,6 +20,11 @@ def inside(module: torch.nn.Module) -> list[torch.nn.Module]:
         if each._modules:  # most have none
             found.extend(child for child in each._modules.values() if child is not None)
     return found
+
+
+def modules(module: torch.nn.Module) -> Modules:
+    """Return what each module holds now, in order to see later whether it still does."""
+    return [(each, dict(each._modules)) for each in inside(module)]
 
 
 def evaluating(module: torch.nn.Module) -> AbstractContextManager[None]:
