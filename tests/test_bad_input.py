@@ -8,6 +8,7 @@ from torch import nn
 import eyeline
 from eyeline._numbers import shown
 from eyeline.errors import InputError, ModelError, UnsupportedError
+from eyeline.picture import draw
 
 SIZE = (12, 10)
 IMAGES = np.random.default_rng(0).random((2, *SIZE, 3), dtype=np.float32)
@@ -395,3 +396,44 @@ class TestSeveralInputs:
             eyeline.several(Any())
         with pytest.raises(InputError, match=r"must exist, but got 'nothing\.onnx' \(no such file\)"):
             eyeline.several("nothing.onnx")
+
+
+class TestSettingsOfTheMethodInside:
+    @pytest.mark.parametrize(
+        ("method", "setting", "way"),
+        [
+            (
+                "multiscale",
+                {"stride": 3},
+                r"inner=Occlusion\(stride=\.\.\.\), in the command --inner occlusion:stride=",
+            ),
+            ("smoothgrad", {"channels": "l2"}, r"inner=Gradient\(channels=\.\.\.\), .* --inner gradient:channels="),
+            ("smoothgrad", {"nois": 3}, r"Did you mean 'noise'"),
+            ("gradient", {"stride": 3}, r"got 'stride'\. Known: "),
+        ],
+    )
+    def test_are_passed_to_it(self, method, setting, way):
+        with pytest.raises(InputError, match=way):
+            eyeline.explain(load(), IMAGES, method, 1, **setting)
+
+
+@pytest.mark.parametrize("head", [lambda output: float(output.detach()[0, 0]), lambda output: output[0, 0].item()])
+def test_a_head_that_returns_a_number_is_told_what_to_return(head):
+    with pytest.raises(UnsupportedError, match=r"got float .* let it return a tensor \(n, k\), without float\(\)"):
+        eyeline.explain(load(head=head), IMAGES, "gradient")
+
+
+def test_what_another_library_says_ends_in_one_full_stop():
+    def refuse(images):
+        raise ValueError("Two are too many.")
+
+    with pytest.raises(ModelError) as caught:
+        eyeline.explain(eyeline.load(refuse, input_size=SIZE), IMAGES)
+    assert "Two are too many. " in str(caught.value)
+    assert ".." not in str(caught.value)
+
+
+def test_a_map_for_each_channel_says_how_the_command_draws_it():
+    found = eyeline.explain(load(), IMAGES, "gradient", 1, channels=None)
+    with pytest.raises(InputError, match="--channels max_abs.*--format npz"):
+        draw(found)

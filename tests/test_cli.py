@@ -209,7 +209,7 @@ def test_the_help_says_what_the_docstring_says_in_the_commands_words():
         "a number may follow, as blur:12; default blur:3)"
     )
     assert making.explained(OWNERS, "mode") == "fast or slow. (fast, slow, steady, none; default slow)"
-    assert making.explained(OWNERS, "deep") == "Go deeper."
+    assert making.explained(OWNERS, "deep") == "Go deeper. (default no)"
     assert making.explained(OWNERS, "share") == "Of the whole. (default 0.5)"
 
 
@@ -812,6 +812,9 @@ def test_methods_lists_every_method_with_its_flags(run):
         assert f"{name}: " in out
         assert all(f"  {making.option(field.name)}" in out for field in dataclasses.fields(kind))
     assert "integratedgradients: " not in run("methods", "gradient", "rise")[1]
+    switch = " ".join(run("methods", "gradcam")[1].split())
+    assert "--relu / --no-relu: Set what speaks against the target to 0" in switch
+    assert "stays, negative. (default yes)" in switch
     code, _, err = run("methods", "oclusion")
     assert code == 2
     assert "did you mean 'occlusion'" in err.lower()

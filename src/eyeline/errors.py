@@ -51,8 +51,8 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
 
 
 def first_line(error: Exception, limit: int = 300) -> str:
-    """Return the first line of what another library raised; its type where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:limit]
+    """Return the first line of what another library raised, to stand in a sentence; its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:limit].rstrip(". ")
 
 
 def misfit(function: Callable[..., object], count: int) -> str:

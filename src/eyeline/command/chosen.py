@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from eyeline.command.flags import holders, option, parted, settings
 from eyeline.errors import InputError
-from eyeline.methods import METHODS, Method, build, known
+from eyeline.methods import METHODS, Method, build, inside, known
 
 
 def chosen(text: str, flags: Mapping[str, str | bool | None], preset: str | None = None) -> dict[str, Method]:
@@ -32,9 +32,10 @@ def chosen(text: str, flags: Mapping[str, str | bool | None], preset: str | None
         having = holders(METHODS, name)
         if not any(method in having for method, _ in parts):
             names = " and ".join(repr(method) for method, _ in parts)
+            way = inside(parts[0][0], name) or f"Use --method {' or '.join(having)}, or leave it out."
             raise InputError(
                 f"{option(name)} must belong to the method, but {names} {'has' if len(parts) == 1 else 'have'} no such "
-                f"setting. Use --method {' or '.join(having)}, or leave it out."
+                f"setting. {way}"
             )
     made: dict[str, Method] = {}
     for name, own in parts:

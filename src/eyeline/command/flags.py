@@ -154,7 +154,7 @@ def explained(owners: Owners, name: str) -> str:
     ]
     marks = [
         *(named or [", ".join(words)]),
-        _defaults(owners, name) if bool not in hints else "",
+        _defaults(owners, name),
     ]
     said = "; ".join(mark for mark in marks if mark)
     if not text.startswith(tuple(words)):
@@ -168,6 +168,8 @@ def spelled(value: object) -> str:
         return ",".join(map(spelled, value))
     kind: Any = type(value)
     words = {**KINDS, **{each: word for word, each in METHODS.items()}}
+    if kind is bool:
+        return "yes" if value else "no"
     if kind not in words:
         return "" if value in (None, dataclasses.MISSING) else str(value)
     given = [spelled(own) for each in dataclasses.fields(kind) if (own := getattr(value, each.name)) != each.default]

@@ -115,8 +115,10 @@ def _settings(name: str, width: int, say: Say) -> None:
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
         shown = flags.metavar(hints[field.name])
-        if shown is not None or hints[field.name] is bool:
-            flag = f"  {flags.option(field.name)} {shown or ''}".rstrip()
+        if hints[field.name] is bool:
+            shown = f"/ --no-{flags.option(field.name)[2:]}"
+        if shown is not None:
+            flag = f"  {flags.option(field.name)} {shown}"
             paragraph(say, f"{flag}: ", flags.explained({name: kind}, field.name), width)
 
 

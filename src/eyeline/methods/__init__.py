@@ -189,5 +189,16 @@ def known(method: str, settings: Iterable[str]) -> None:
         if name not in fields:
             raise InputError(
                 f"setting must be one of {', '.join(fields)} (method {method!r}), but got {name!r}. "
-                + nearest(name, fields)
+                + (inside(method, name) or nearest(name, fields))
             )
+
+
+def inside(method: str, name: str) -> str:
+    """Say how to pass a setting to the method that a method wraps; nothing where that has none of this name."""
+    inner = getattr(METHODS[method], "inner", None)
+    if not dataclasses.is_dataclass(inner) or name not in [field.name for field in dataclasses.fields(inner)]:
+        return ""
+    kind = type(inner)
+    word = next(each for each, known in METHODS.items() if known is kind)
+    spelled = f"inner={kind.__name__}({name}=...), in the command --inner {word}:{name}=..."
+    return f"It is one of the method inside: pass {spelled}"

@@ -111,8 +111,9 @@ def check(attribution: Attribution, index: int) -> None:
     if attribution.maps.ndim == attribution.images.ndim:
         raise InputError(
             "a map must have one number per pixel to be drawn, but got one per channel "
-            f"{attribution.maps.shape}. Make it with channels='max_abs' or another reduction, or draw "
-            "dataclasses.replace(attribution, maps=attribution.maps.sum(axis=-1))."
+            f"{attribution.maps.shape}. Make it with channels='max_abs' (in the command --channels max_abs) or another "
+            "reduction, keep its numbers (--format npz), or draw dataclasses.replace(attribution, "
+            "maps=attribution.maps.sum(axis=-1))."
         )
 
 
