@@ -419,7 +419,7 @@ class TestSettingsOfTheMethodInside:
 
 @pytest.mark.parametrize("head", [lambda output: float(output.detach()[0, 0]), lambda output: output[0, 0].item()])
 def test_a_head_that_returns_a_number_is_told_what_to_return(head):
-    with pytest.raises(UnsupportedError, match=r"got float .* let it return a tensor \(n, k\), without float\(\)"):
+    with pytest.raises(UnsupportedError, match=r"got float .* or head=, return a tensor \(n, k\), without float\(\)"):
         eyeline.explain(load(head=head), IMAGES, "gradient")
 
 
@@ -435,5 +435,5 @@ def test_what_another_library_says_ends_in_one_full_stop():
 
 def test_a_map_for_each_channel_says_how_the_command_draws_it():
     found = eyeline.explain(load(), IMAGES, "gradient", 1, channels=None)
-    with pytest.raises(InputError, match="--channels max_abs.*--format npz"):
+    with pytest.raises(InputError, match=r"--channels max_abs.*--format npz"):
         draw(found)

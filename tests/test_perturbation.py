@@ -242,12 +242,14 @@ def method_masks(count):
 
 @pytest.mark.parametrize("cached", [1, 400, 2**30])
 @pytest.mark.parametrize("several", [False, True])
-def test_images_are_mixed_alike_however_many_at_a_time(monkeypatch, cached, several):
+@pytest.mark.parametrize("black", [False, True])
+def test_images_are_mixed_alike_however_many_at_a_time(monkeypatch, cached, several, black):
     """`ground (1 - m) + patch m`, number by number; exactly the one or the other where m is 0 or 1."""
     monkeypatch.setattr(masking, "CACHED", cached)
     generator = np.random.default_rng(3)
     mask = generator.choice(np.array([0, 0.25, 0.7, 1], dtype=np.float32), (5, 4, 6))
     below, above = generator.random((2, 5 if several else 1, 4, 6, 3), dtype=np.float32)
+    below *= not black
     found, share = masking.blend(below, above, mask), mask[..., None]
     np.testing.assert_array_equal(found, below * (1 - share) + above * share)
     np.testing.assert_array_equal(found[mask == 1], np.broadcast_to(above, found.shape)[mask == 1])

@@ -47,13 +47,15 @@ class Cells:
 
     def masks(self, places: Int[np.ndarray, "masks"]) -> Float32[np.ndarray, "masks *space"]:
         """Make some of them."""
-        found = self.grid[places].astype(np.float32)
-        for axis, (cells, size) in enumerate(zip(self.grid.shape[1:], self.size.tolist(), strict=True)):
+        found: np.ndarray = self.grid[places].astype(np.float32)
+        for axis, size in enumerate(
+            self.size.tolist()
+        ):  # the first of the axes becomes the last, until all are through
+            _, cells, *others = found.shape
             ways = upsampling(cells, size)[self.shifts[places, axis, None] + np.arange(size)]
-            moved = np.moveaxis(found, axis + 1, 1)
-            flat = np.matmul(ways, moved.reshape(len(moved), cells, -1))
-            found = np.moveaxis(flat.reshape(len(moved), size, *moved.shape[2:]), 1, axis + 1)
-        return np.ascontiguousarray(found)
+            flat = np.matmul(found.reshape(len(places), cells, -1).swapaxes(1, 2), ways.swapaxes(1, 2))
+            found = flat.reshape(len(places), *others, size)
+        return found
 
     def lay(self, values: Values, size: tuple[int, ...], overlap: Overlap = "mean") -> Laid:
         total, weight, _ = self._sums(values)

@@ -65,15 +65,17 @@ def blend(below: Pixels, above: Pixels, mask: Float[np.ndarray, "*space"]) -> Pi
         return np.asarray(np.where(mask[..., None], above, below))
     channels = below.shape[-1]
     found = np.empty((*mask.shape, channels), dtype=np.float32)
+    black = not below.any()  # then it adds nothing
     step = max(1, CACHED * len(mask) // max(found.nbytes, 1))
     for start in range(0, len(mask), step):
         part = slice(start, start + step)
         share = np.repeat(mask[part].astype(np.float32, copy=False), channels, axis=-1)  # long axes are quick
         mixed = found[part].reshape(share.shape)
-        np.subtract(1, share, out=mixed)
-        mixed *= _part(below, part)
-        share *= _part(above, part)
-        mixed += share
+        np.multiply(share, _part(above, part), out=mixed)
+        if not black:
+            np.subtract(1, share, out=share)
+            share *= _part(below, part)
+            mixed += share
     return found
 
 

@@ -191,11 +191,11 @@ def single(output: object, images: int | None) -> Any:
     if len(fitting) == 1:
         return fitting[0]
     shapes, keys = [tuple(leaf.shape) for leaf in leaves], list(output) if isinstance(output, Mapping) else []
-    picked = f"Pass head=, a function of it that picks one: head=lambda output: output[{keys[0] if keys else 0!r}]"
+    picked = f"Pass head=, a function of that output: head=lambda output: output[{keys[0] if keys else 0!r}]"
     raise UnsupportedError(
         f"the model's output must hold exactly one (n, classes) tensor, but got {type(output).__name__}"
         f"{' of ' * bool(keys)}{', '.join(map(repr, keys))} with shapes {shapes}. "
-        f"{picked if leaves else 'Where head= is passed, let it return a tensor (n, k), without float() or .item()'}."
+        f"{picked if leaves else 'Let the network, or head=, return a tensor (n, k), without float() or .item()'}."
     )
 
 
