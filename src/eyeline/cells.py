@@ -48,9 +48,7 @@ class Cells:
     def masks(self, places: Int[np.ndarray, "masks"]) -> Float32[np.ndarray, "masks *space"]:
         """Make some of them."""
         found: np.ndarray = self.grid[places].astype(np.float32)
-        for axis, size in enumerate(
-            self.size.tolist()
-        ):  # the first of the axes becomes the last, until all are through
+        for axis, size in enumerate(self.size.tolist()):  # the first axis becomes the last, until all are through
             _, cells, *others = found.shape
             ways = upsampling(cells, size)[self.shifts[places, axis, None] + np.arange(size)]
             flat = np.matmul(found.reshape(len(places), cells, -1).swapaxes(1, 2), ways.swapaxes(1, 2))

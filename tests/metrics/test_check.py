@@ -289,7 +289,7 @@ def test_mid_grey_is_the_same_number_for_a_nudged_image(monkeypatch):
         for grey in (eyeline.Constant(), eyeline.Constant(0.5))
     ]
     np.testing.assert_array_equal(values[0], values[1])
-    monkeypatch.setattr("eyeline.metrics.again._grey", lambda method: method)
+    monkeypatch.setattr("eyeline.metrics.again.with_grey", lambda method, images: method)
     with pytest.raises(InputError, match="must lie within"):
         MaxSensitivity(samples=2)(model, eyeline.explain(model, image, window=2, stride=2, baseline=eyeline.Constant()))
 

@@ -11,13 +11,13 @@ from jaxtyping import Float
 
 from eyeline._typing import Images, Scores
 from eyeline.attribution import Attribution
-from eyeline.baseline import Constant
 from eyeline.errors import InputError
 from eyeline.image import Batch
 from eyeline.methods.base import Method, enter, result, weigh
 from eyeline.methods.channels import WORDS, Channels, reduce
 from eyeline.methods.checks import at_least, within
 from eyeline.methods.derivatives import run_scores, sized
+from eyeline.methods.inner import with_grey
 from eyeline.methods.progress import progress
 from eyeline.models.base import Model
 from eyeline.target import Classes
@@ -91,7 +91,7 @@ def smoothed(
     """Run the inner method on noisy copies, and make a map of what is picked from its maps' moments."""
     began = time.perf_counter()
     given = enter(method, model, images)
-    inner, channels = per_channel(_greys(method.inner, given.images))
+    inner, channels = per_channel(with_grey(method.inner, given.images))
     batches = sized(getattr(inner, "batch", None), getattr(inner, "memory", 1024), given.images, len(given.images))
     scores = run_scores(model, batches, given.images, lambda row: f"the clean image {given.names[row]!r}")
     weights = weigh(target, len(scores), model)(scores, 0)
@@ -117,21 +117,6 @@ def smoothed(
         | {"standard_error": [each.error for each in moments]},
         began=began,
     )
-
-
-def _greys(given: Any, images: Images) -> Any:
-    """Return the settings with the grey of Constant() as a number: noisy copies leave 0..1 where the images do not."""
-    if isinstance(given, Constant) and given.value is None:
-        given(images)  # says where the images themselves are of another scale
-        return Constant(0.5)
-    if isinstance(given, tuple):
-        return tuple(_greys(each, images) for each in given)
-    if not dataclasses.is_dataclass(given) or isinstance(given, type):
-        return given
-    names = {each.name for each in dataclasses.fields(given)} & {"baseline", "baselines", "references", "inner"}
-    changed = {name: _greys(getattr(given, name), images) for name in sorted(names)}
-    changed = {name: value for name, value in changed.items() if value is not getattr(given, name)}
-    return dataclasses.replace(given, **changed) if changed else given
 
 
 def per_channel(inner: Any) -> tuple[Method, Channels | None]:

@@ -7,10 +7,10 @@ import numpy as np
 
 from eyeline._typing import Images
 from eyeline.attribution import Attribution
-from eyeline.baseline import Constant
 from eyeline.errors import InputError
 from eyeline.image import Batch
 from eyeline.methods.base import Method
+from eyeline.methods.inner import with_grey
 from eyeline.methods.noise import Held
 from eyeline.methods.stored import rebuilt
 from eyeline.models.base import Model
@@ -36,7 +36,7 @@ def again(method: Method, model: Model, attribution: Attribution, images: Images
     nudge may lead a little beyond.
     """
     if images is not None:
-        method = _grey(method)
+        method = with_grey(method, attribution.images)
     pixels = attribution.images if images is None else images
     batch = Batch(pixels.copy(), attribution.names, attribution.fits)
     found = method(model, batch, Held(attribution.weights))
@@ -46,19 +46,6 @@ def again(method: Method, model: Model, attribution: Attribution, images: Images
             f"{found.maps.shape}. Pass the settings that made the maps."
         )
     return found.maps.astype(np.float64)
-
-
-def _grey(value: Any) -> Any:
-    """Return a setting with the number in the place of the grey of `Constant()`, in inner methods and tuples too."""
-    if isinstance(value, Constant):
-        return Constant(0.5) if value.value is None else value
-    if isinstance(value, tuple):
-        return tuple(map(_grey, value))
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        own = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
-        changed = {name: new for name, old in own.items() if (new := _grey(old)) is not old and new != old}
-        return dataclasses.replace(value, **changed) if changed else value
-    return value
 
 
 def check_method(method: Any) -> None:

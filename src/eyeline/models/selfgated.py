@@ -31,13 +31,15 @@ PLAIN = {
 }  # fmt: skip
 """What makes each number from numbers at its place, and is no gate."""
 
+KNOWN = PLAIN | GATES.keys()
+
 PRODUCTS = {"div", "divide", "mul", "multiply", "truedivide"}
 """Where a number and its gate meet: x / (1 + exp(-x)) is a product too."""
 
 
 def reached(name: str, sides: Sequence[Reach]) -> Reach:
     """Return what an operation's result is made of, given what the tensors that enter it are made of."""
-    if not sides or name not in PLAIN | GATES.keys():
+    if not sides or name not in KNOWN:
         return {}
     shared = set(sides[0]).intersection(*sides[1:])
     return {each: GATES.get(name) or max(side[each] for side in sides) for each in shared}

@@ -8,7 +8,7 @@ import torch
 from torch.autograd.graph import Node
 
 from eyeline.models.layered import Rule, without_relus
-from eyeline.models.selfgated import PRODUCTS, Reach, reached, written
+from eyeline.models.selfgated import KNOWN, PRODUCTS, Reach, reached, written
 
 OTHERS = {
     "Celu": "CELU",
@@ -94,7 +94,7 @@ def _reach(edge: Edge, deep: int) -> Reach:
     """Return what the numbers behind an edge are made of by themselves, looking so many operations back."""
     node = edge[0]
     name = node.name().partition("Backward")[0].lower()
-    if not deep or (name == "clamp" and node._saved_max is None):
+    if not deep or name not in KNOWN or (name == "clamp" and node._saved_max is None):
         return {edge: ""}
     return {**reached(name, [_reach(each, deep - 1) for each in _entering(node)]), edge: ""}
 
