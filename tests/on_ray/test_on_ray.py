@@ -166,7 +166,9 @@ def command(address, given, path):
     """The command, in a process and a group of its own."""
     words = ["run", "many:slow", str(given), "--store", str(path), "--ray", address, "--input-size", "8"]
     words += ["--window", "4", "--stride", "2", "--baseline", "constant:0", "--batch", "16", "--chunk", "4"]
-    code = "import sys; from eyeline.cli import main; sys.exit(main())"
+    # A shell that starts the tests in the background has them ignore SIGINT, and they would hand that on.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from eyeline.cli import main; sys.exit(main())"
     return subprocess.Popen(
         [sys.executable, "-c", code, *words], text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

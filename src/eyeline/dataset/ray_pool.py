@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from eyeline.dataset.interrupt import heeded
 from eyeline.dataset.items import Source
 from eyeline.dataset.manifest import Manifest
 from eyeline.dataset.node import Node, kit
@@ -69,14 +68,12 @@ def cluster(address: str = "local", workers: int | None = None, cores: float | N
     ) -> Iterator[Block]:
         if not chunks:
             return
-        with connected(address) as ray, heeded() as check:
+        with connected(address) as ray:
             given = kit(work, opener, source, manifest, ray.cloudpickle.dumps)
             held, reserved = ray.put(given), cores or float(manifest.threads)
 
             def stream(some: Chunks) -> Iterator[tuple[tuple[int, ...], Block]]:
-                for each in _passed(ray, held, some, workers or _room(ray, reserved), reserved):
-                    check()
-                    yield each
+                return _passed(ray, held, some, workers or _room(ray, reserved), reserved)
 
             def judge(rows: tuple[int, ...]) -> Block:
                 with laid(work, given.model, source, manifest) as where:
