@@ -124,27 +124,37 @@ def test_other_programs_do_not_decide_the_size(monkeypatch, told):
     assert batches.size == (1 if told else 4)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
+tells = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="how long a thread waited is told by /proc, which Linux has"
+)
+
+
+def on_one_processor(script):
+    """Run a script in a process of its own that may use one processor; the numbers that it prints."""
+    first = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    done = subprocess.run([sys.executable, "-c", first + script], capture_output=True, text=True, check=True)
+    return [float(each) for each in done.stdout.split()]
+
+
+@tells
 def test_a_thread_that_waits_is_told_from_one_that_works():
     """Two processes share a processor: about half of the time of each passes in waiting for the other."""
-    script = (
-        "import os, time; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); child = os.fork()\n"
+    took, clock = on_one_processor(
+        "import time; child = os.fork()\n"
         "from eyeline.methods.batches import _clock, _passed\n"
         "clock, began = _clock(), time.perf_counter()\n"
         "while time.process_time() < 0.6: pass\n"
         "took, clock = time.perf_counter() - began, _passed(clock)\n"
         "if child: os.waitpid(child, 0); print(took, clock)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    took, clock = map(float, done.stdout.split())
     assert clock < 0.9 * took
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
+@tells
 def test_a_frameworks_own_threads_are_no_other_programs():
     """Two threads of one process share a processor: one waits while the other works, and both are part of the batch."""
-    script = (
-        "import hashlib, os, threading, time; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+    worked, thread, passed = on_one_processor(
+        "import hashlib, threading, time\n"
         "from eyeline.methods.batches import _clock, _passed\n"
         "def work():\n"
         "    began = time.thread_time()\n"
@@ -153,8 +163,6 @@ def test_a_frameworks_own_threads_are_no_other_programs():
         "other.start(); work(); other.join()\n"
         "print(time.process_time() - began, _clock()[0] - clock[0], _passed(clock))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    worked, thread, passed = map(float, done.stdout.split())
     assert thread < 0.85 * worked  # what the thread's own waiting says alone
     assert passed >= 0.99 * worked
 

@@ -13,6 +13,7 @@ from eyeline.methods.eigencam import EigenCAM
 from eyeline.methods.expected import ExpectedGradients
 from eyeline.methods.gradient import Gradient, GradientInput
 from eyeline.methods.guided import GuidedIG
+from eyeline.methods.inner import having
 from eyeline.methods.inputs import explain_inputs
 from eyeline.methods.integrated import IntegratedGradients
 from eyeline.methods.occlusion import Occlusion
@@ -195,10 +196,9 @@ def known(method: str, settings: Iterable[str]) -> None:
 
 def inside(method: str, name: str) -> str:
     """Say how to pass a setting to the method that a method wraps; nothing where that has none of this name."""
-    inner = getattr(METHODS[method], "inner", None)
-    if not dataclasses.is_dataclass(inner) or name not in [field.name for field in dataclasses.fields(inner)]:
+    found = having(METHODS[method], name)
+    if found is None:
         return ""
-    kind = type(inner)
-    word = next(each for each, known in METHODS.items() if known is kind)
-    spelled = f"inner={kind.__name__}({name}=...), in the command --inner {word}:{name}=..."
+    kind = type(found).__name__
+    spelled = f"inner={kind}({name}=...), in the command --inner {kind.lower()}:{name}=..."
     return f"It is one of the method inside: pass {spelled}"

@@ -32,6 +32,7 @@ PLAIN = {
 """What makes each number from numbers at its place, and is no gate."""
 
 KNOWN = PLAIN | GATES.keys()
+"""What makes each number from numbers at its place."""
 
 PRODUCTS = {"div", "divide", "mul", "multiply", "truedivide"}
 """Where a number and its gate meet: x / (1 + exp(-x)) is a product too."""
